@@ -1,0 +1,40 @@
+# Everything that a checkout needs: `make run` and `make test` set up the rest themselves.
+SWIFT ?= swift
+TAU = .build/release/tau
+
+.PHONY: run test bench demo format lint fuzz build dependencies torture clean
+
+## Build and start the server on 127.0.0.1:8080 with ./data.
+run: build
+	$(TAU) serve
+
+build: dependencies
+	$(SWIFT) build -c release --product tau
+
+## All tests: unit, HTTP, crash, real model server (where its packages can be had).
+test: dependencies
+	scripts/test.sh
+
+## Measure the figures of the README on this machine.
+bench: build
+	$(TAU) bench
+
+## Start a server, let the agent use two tools, show what came of it, stop the server.
+demo: build
+	scripts/demo.sh $(TAU)
+
+## Fuzz what parses bytes from outside; FUZZ_SECONDS each (default 20).
+fuzz:
+	Fuzz/run.sh $${FUZZ_SECONDS:-20}
+
+format:
+	$(SWIFT) format --in-place --recursive --parallel Package.swift Sources Tests Fuzz
+
+lint:
+	$(SWIFT) format lint --strict --recursive --parallel Package.swift Sources Tests Fuzz
+
+dependencies:
+	scripts/install-dependencies.sh
+
+clean:
+	rm -rf .build .build-*

@@ -1,0 +1,149 @@
+// swift-tools-version: 6.2
+import PackageDescription
+
+let settings: [SwiftSetting] = [
+    .swiftLanguageMode(.v6),
+    .enableUpcomingFeature("ExistentialAny"),
+    .enableUpcomingFeature("MemberImportVisibility"),
+    .enableUpcomingFeature("InternalImportsByDefault"),
+    .treatAllWarnings(as: .error),
+]
+
+let package = Package(
+    name: "tau",
+    platforms: [.macOS(.v15)],
+    products: [
+        .executable(name: "tau", targets: ["tau"])
+    ],
+    dependencies: [
+        .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
+        .package(url: "https://github.com/apple/swift-configuration", from: "1.4.0", traits: ["YAML"]),
+        .package(url: "https://github.com/apple/swift-crypto", from: "4.5.2"),
+        .package(url: "https://github.com/apple/swift-http-types", from: "1.8.0"),
+        .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
+        .package(url: "https://github.com/apple/swift-nio", from: "2.101.2"),
+        .package(url: "https://github.com/apple/swift-system", from: "1.8.1"),
+        .package(url: "https://github.com/hummingbird-project/hummingbird", from: "2.28.1", traits: []),
+        .package(url: "https://github.com/swift-server/async-http-client", from: "1.37.0"),
+        .package(url: "https://github.com/swift-server/swift-service-lifecycle", from: "2.13.0"),
+    ],
+    targets: [
+        // Floor 1: the domain, the byte protocols, the operating system.
+        .target(name: "TauCore", swiftSettings: settings),
+        .target(name: "TauWire", swiftSettings: settings),
+        .target(name: "CTauSystem"),
+        .target(
+            name: "TauSystem",
+            dependencies: ["CTauSystem", .product(name: "NIOPosix", package: "swift-nio")],
+            swiftSettings: settings),
+
+        // Floor 2: adapters behind the ports of TauCore. Siblings never import each other.
+        .target(
+            name: "TauProviders",
+            dependencies: [
+                "TauCore", "TauWire",
+                .product(name: "AsyncHTTPClient", package: "async-http-client"),
+                .product(name: "Logging", package: "swift-log"),
+                .product(name: "NIOCore", package: "swift-nio"),
+                .product(name: "NIOHTTP1", package: "swift-nio"),
+                .product(name: "NIOFoundationEssentialsCompat", package: "swift-nio"),
+            ],
+            swiftSettings: settings),
+        .target(
+            name: "TauTools",
+            dependencies: ["TauCore", "TauSystem", .product(name: "Logging", package: "swift-log")],
+            swiftSettings: settings),
+        .target(
+            name: "TauStorage",
+            dependencies: ["TauCore", "TauSystem", .product(name: "Logging", package: "swift-log")],
+            swiftSettings: settings),
+        .target(
+            name: "TauLimits",
+            dependencies: ["TauCore", .product(name: "Crypto", package: "swift-crypto")],
+            swiftSettings: settings),
+        .target(
+            name: "TauTelemetry",
+            dependencies: ["TauCore", .product(name: "Logging", package: "swift-log")],
+            swiftSettings: settings),
+
+        // Floor 3: the agent at work.
+        .target(
+            name: "TauRuntime",
+            dependencies: [
+                "TauCore",
+                .product(name: "Logging", package: "swift-log"),
+                .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
+            ],
+            swiftSettings: settings),
+
+        // Floor 4: the edge.
+        .target(
+            name: "TauHTTP",
+            dependencies: [
+                "TauCore", "TauRuntime", "TauWire",
+                .product(name: "Hummingbird", package: "hummingbird"),
+                .product(name: "HTTPTypes", package: "swift-http-types"),
+                .product(name: "Logging", package: "swift-log"),
+                .product(name: "NIOCore", package: "swift-nio"),
+                .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
+            ],
+            swiftSettings: settings),
+
+        // Floor 5: command line, configuration, composition.
+        .executableTarget(
+            name: "tau",
+            dependencies: [
+                "TauCore", "TauHTTP", "TauLimits", "TauProviders", "TauRuntime", "TauStorage", "TauSystem",
+                "TauTelemetry", "TauTools", "TauWire",
+                .product(name: "ArgumentParser", package: "swift-argument-parser"),
+                .product(name: "AsyncHTTPClient", package: "async-http-client"),
+                .product(name: "Configuration", package: "swift-configuration"),
+                .product(name: "Logging", package: "swift-log"),
+                .product(name: "NIOCore", package: "swift-nio"),
+                .product(name: "NIOHTTP1", package: "swift-nio"),
+                .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
+                .product(name: "SystemPackage", package: "swift-system"),
+                .product(name: "UnixSignals", package: "swift-service-lifecycle"),
+            ],
+            swiftSettings: settings),
+
+        // Tests, one target a module; TauTestKit holds what they share.
+        .target(
+            name: "TauTestKit",
+            dependencies: ["TauCore"],
+            path: "Tests/TauTestKit",
+            swiftSettings: settings),
+        .testTarget(name: "TauCoreTests", dependencies: ["TauCore", "TauTestKit"], swiftSettings: settings),
+        .testTarget(name: "TauWireTests", dependencies: ["TauWire", "TauTestKit"], swiftSettings: settings),
+        .testTarget(
+            name: "TauProvidersTests",
+            dependencies: [
+                "TauProviders", "TauCore", "TauTestKit",
+                .product(name: "Hummingbird", package: "hummingbird"),
+                .product(name: "NIOCore", package: "swift-nio"),
+            ],
+            swiftSettings: settings),
+        .testTarget(
+            name: "TauToolsTests", dependencies: ["TauTools", "TauSystem", "TauCore", "TauTestKit"],
+            swiftSettings: settings),
+        .testTarget(
+            name: "TauRuntimeTests",
+            dependencies: [
+                "TauRuntime", "TauCore", "TauTestKit", .product(name: "Logging", package: "swift-log"),
+            ],
+            swiftSettings: settings),
+        .testTarget(name: "TidyTests", swiftSettings: settings),
+        .testTarget(
+            name: "EndToEndTests",
+            dependencies: [
+                "tau", "TauCore", "TauWire", "TauTestKit",
+                .product(name: "AsyncHTTPClient", package: "async-http-client"),
+                .product(name: "NIOCore", package: "swift-nio"),
+                .product(name: "NIOHTTP1", package: "swift-nio"),
+            ],
+            swiftSettings: settings),
+        .testTarget(
+            name: "TauStorageTests", dependencies: ["TauStorage", "TauSystem", "TauCore", "TauTestKit"],
+            swiftSettings: settings),
+    ]
+)

@@ -1,0 +1,112 @@
+/// Where sessions live. Every call that returns has reached the disk, or the committed database.
+///
+/// A store holds the right to write a session from `open` or `create` until `close`; a second owner gets `conflict`.
+public protocol SessionStore: Sendable {
+    /// Makes a session of a whole file's content, which must have been checked (`SessionFile`); keeps its bytes as they are.
+    func create(_ file: SessionFile) async throws(StoreError)
+
+    /// Takes the right to write, repairs a torn tail, and reads everything.
+    func open(_ id: SessionID) async throws(StoreError) -> SessionFile
+
+    /// Adds entries behind the last one, in order, all or none. `expected` names the entry that must be the last one now.
+    func append(_ entries: [Entry], to id: SessionID, after expected: EntryID?) async throws(StoreError)
+
+    /// Gives the right to write back.
+    func close(_ id: SessionID) async
+
+    func delete(_ id: SessionID) async throws(StoreError)
+
+    /// The session file, byte for byte as stored.
+    func export(_ id: SessionID) async throws(StoreError) -> [UInt8]
+
+    /// One page of sessions, newest first, behind the cursor of the page before.
+    func list(_ query: SessionQuery) async throws(StoreError) -> SessionPage
+
+    /// Whether the store can be written to now; throws what is wrong.
+    func checkHealth() async throws(StoreError)
+}
+
+public struct SessionQuery: Sendable {
+    public enum Order: String, Sendable { case updatedAt, createdAt }
+
+    /// Words that the name or the messages must hold.
+    public var search: String?
+    public var order: Order
+    /// The `nextCursor` of the page before.
+    public var cursor: String?
+    public var limit: Int
+
+    public init(search: String? = nil, order: Order = .updatedAt, cursor: String? = nil, limit: Int = 50) {
+        self.search = search
+        self.order = order
+        self.cursor = cursor
+        self.limit = limit
+    }
+}
+
+public struct SessionPage: Sendable {
+    public var sessions: [SessionSummary]
+    public var nextCursor: String?
+
+    public init(sessions: [SessionSummary], nextCursor: String?) {
+        self.sessions = sessions
+        self.nextCursor = nextCursor
+    }
+}
+
+/// What a list shows of a session, without its entries.
+public struct SessionSummary: Sendable, Equatable {
+    public var id: SessionID
+    public var name: String?
+    public var createdAt: Timestamp
+    public var updatedAt: Timestamp
+    public var leafID: EntryID?
+    public var entryCount: Int
+    public var model: ModelReference?
+    public var thinkingLevel: String
+    public var usage: Usage
+    public var metadata: JSONObject
+
+    public init(
+        id: SessionID, name: String?, createdAt: Timestamp, updatedAt: Timestamp, leafID: EntryID?, entryCount: Int,
+        model: ModelReference?, thinkingLevel: String, usage: Usage, metadata: JSONObject
+    ) {
+        self.id = id
+        self.name = name
+        self.createdAt = createdAt
+        self.updatedAt = updatedAt
+        self.leafID = leafID
+        self.entryCount = entryCount
+        self.model = model
+        self.thinkingLevel = thinkingLevel
+        self.usage = usage
+        self.metadata = metadata
+    }
+}
+
+public struct StoreError: Error, Sendable, CustomStringConvertible {
+    public enum Code: Sendable {
+        case notFound
+        /// Somebody else writes this session, or the leaf is not the expected one.
+        case conflict
+        /// The session exists already.
+        case exists
+        /// What is stored is no session.
+        case corrupt
+        /// No space, or an I/O error; nothing was acknowledged.
+        case unavailable
+        /// A page cursor that this store did not give out.
+        case badCursor
+    }
+
+    public var code: Code
+    /// For logs and administrators; names no path outside the data directory.
+    public var message: String
+
+    public init(_ code: Code, _ message: String) {
+        self.code = code
+        self.message = message
+    }
+
+    public var description: String { message }
+}

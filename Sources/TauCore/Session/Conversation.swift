@@ -1,0 +1,81 @@
+/// A context in the form that providers take: one system prompt, and messages of users, assistants and tools.
+public struct Conversation: Sendable {
+    public var systemPrompt: String?
+    public var messages: [Message]
+
+    /// Reads the context's messages: notes of shell commands, extensions and summaries become messages of the user.
+    public init(_ context: ModelContext) {
+        var prompt = SystemPrompt()
+        messages = []
+        messages.reserveCapacity(context.messages.count)
+        for item in context.messages {
+            guard let json = try? JSONValue(parsing: item.json) else { continue }
+            let time = Timestamp(milliseconds: Int64(json["timestamp"]?.double ?? 0))
+            func user(_ content: [ContentBlock]) {
+                messages.append(.user(UserMessage(content: content, timestamp: time)))
+            }
+            switch item.role {
+            case .system: prompt.apply(json)
+            case .user, .assistant, .toolResult:
+                if let message = Message(json: json) { messages.append(message) }
+            case .custom: user(ContentBlock.blocks(json["content"]))
+            case .bashExecution:
+                if json["excludeFromContext"]?.bool != true { user([.text(Self.shellNote(json))]) }
+            case .branchSummary:
+                user([
+                    .text(
+                        Self.summary(json, "This is a summary of another branch of this conversation, which was left:"))
+                ])
+            case .compactionSummary:
+                user([.text(Self.summary(json, "The conversation before this point was replaced by this summary:"))])
+            case .other: continue
+            }
+        }
+        systemPrompt = prompt.text
+    }
+
+    private static func summary(_ json: JSONValue, _ leadIn: String) -> String {
+        "\(leadIn)\n\n<summary>\n\(json["summary"]?.string ?? "")\n</summary>"
+    }
+
+    /// A shell command that the user ran, told to the model in Pi's words.
+    static func shellNote(_ json: JSONValue) -> String {
+        var text = "Ran `\(json["command"]?.string ?? "")`\n"
+        let output = json["output"]?.string ?? ""
+        text += output.isEmpty ? "(no output)" : "```\n\(output)\n```"
+        if json["cancelled"]?.bool == true {
+            text += "\n\n(command cancelled)"
+        } else if let code = json["exitCode"]?.integer, code != 0 {
+            text += "\n\nCommand exited with code \(code)"
+        }
+        if json["truncated"]?.bool == true, let path = json["fullOutputPath"]?.string {
+            text += "\n\n[Output truncated. Full output: \(path)]"
+        }
+        return text
+    }
+}
+
+/// The prompt that system messages add up to: their contents in order, then named sections, each replaced or removed by name.
+struct SystemPrompt {
+    private var contents: [String] = []
+    private var sections: [(name: String, text: String)] = []
+
+    mutating func apply(_ message: JSONValue) {
+        let content = ContentBlock.plainText(message["content"])
+        if !content.isEmpty { contents.append(content) }
+        for member in message["sections"]?.object?.members ?? [] {
+            let place = sections.firstIndex { $0.name == member.key }
+            switch (member.value.string, place) {
+            case (let text?, let place?): sections[place].text = text
+            case (let text?, nil): sections.append((member.key, text))
+            case (nil, let place?): sections.remove(at: place)
+            case (nil, nil): break
+            }
+        }
+    }
+
+    var text: String? {
+        let parts = contents + sections.map(\.text)
+        return parts.isEmpty ? nil : parts.joined(separator: "\n\n")
+    }
+}

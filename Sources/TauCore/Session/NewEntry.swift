@@ -1,0 +1,65 @@
+/// What is about to be added to a session. The keys are written in Pi's order.
+public enum NewEntry: Sendable {
+    case message(Message)
+    case thinkingLevelChange(ThinkingLevel)
+    case modelChange(ModelReference)
+    case activeToolsChange([String])
+    case label(target: EntryID, label: String?)
+    case sessionInfo(name: String)
+    case custom(type: String, data: JSONValue)
+}
+
+extension Entry {
+    /// Writes a new entry's line.
+    public init(_ new: NewEntry, id: EntryID, parentID: EntryID?, timestamp: Timestamp) {
+        var writer = JSONWriter()
+        writer.object { writer in
+            func base(_ writer: inout JSONWriter) {
+                writer.member("id", id.rawValue)
+                writer.member("parentId", orNull: parentID?.rawValue)
+                writer.member("timestamp", timestamp.description)
+            }
+            switch new {
+            case .message(let message):
+                writer.member("type", "message")
+                base(&writer)
+                writer.key("message")
+                message.write(to: &writer)
+            case .thinkingLevelChange(let level):
+                writer.member("type", "thinking_level_change")
+                base(&writer)
+                writer.member("thinkingLevel", level.rawValue)
+            case .modelChange(let model):
+                writer.member("type", "model_change")
+                base(&writer)
+                writer.member("provider", model.provider)
+                writer.member("modelId", model.id)
+            case .activeToolsChange(let names):
+                writer.member("type", "active_tools_change")
+                base(&writer)
+                writer.key("activeToolNames")
+                writer.array { writer in for name in names { writer.string(name) } }
+            case .label(let target, let label):
+                writer.member("type", "label")
+                base(&writer)
+                writer.member("targetId", target.rawValue)
+                writer.member("label", ifPresent: label)
+            case .sessionInfo(let name):
+                writer.member("type", "session_info")
+                base(&writer)
+                writer.member("name", name)
+            case .custom(let type, let data):
+                // Pi writes these keys before the base.
+                writer.member("type", "custom")
+                writer.member("customType", type)
+                writer.member("data", data)
+                base(&writer)
+            }
+        }
+        do {
+            try self.init(line: writer.bytes[...])
+        } catch {
+            preconditionFailure("Invariant: an entry that this function writes can be read: \(error)")
+        }
+    }
+}

@@ -1,0 +1,22 @@
+internal import Hummingbird
+internal import Logging
+internal import TauCore
+
+/// What belongs to one request on its way through the middleware.
+struct EdgeContext: RequestContext {
+    var coreContext: CoreRequestContextStorage
+    /// Who asks; set by the authentication, and so by every route below `/api/agent`.
+    var principal: Principal?
+    /// The caller's id of the request, or one of ours.
+    var requestID = ""
+
+    init(source: ApplicationRequestContextSource) {
+        coreContext = CoreRequestContextStorage(source: source)
+    }
+
+    /// The principal of a route that is only reached by an authenticated request.
+    func requirePrincipal() throws(Problem) -> Principal {
+        guard let principal else { throw Problem(.unauthenticated, "The request has no valid API key.") }
+        return principal
+    }
+}

@@ -1,0 +1,29 @@
+internal import Hummingbird
+public import Logging
+internal import NIOCore
+public import ServiceLifecycle
+internal import Synchronization
+public import TauCore
+public import TauRuntime
+
+/// The HTTP server: a service that runs until its group shuts down.
+public struct EdgeServer: Service {
+    private let application: Application<RouterResponder<EdgeContext>>
+
+    /// Makes the server; it listens once `run` is called. `onListening` gets the port, which differs from the one asked for if that is 0.
+    public init(
+        runtime: AgentRuntime, authenticator: any Authenticator, host: String, port: Int,
+        configuration: EdgeConfiguration, logger: Logger, onListening: @escaping @Sendable (Int) async -> Void
+    ) {
+        let router = APIRouter(
+            runtime: runtime, authenticator: authenticator,
+            health: HealthChecks(runtime: runtime, configuration: configuration),
+            idempotency: IdempotencyStore(maxKeys: configuration.maxIdempotencyKeys, now: configuration.now),
+            configuration: configuration)
+        application = Application(
+            router: router.router(), configuration: ApplicationConfiguration(address: .hostname(host, port: port)),
+            onServerRunning: { channel in await onListening(channel.localAddress?.port ?? port) }, logger: logger)
+    }
+
+    public func run() async throws { try await application.run() }
+}

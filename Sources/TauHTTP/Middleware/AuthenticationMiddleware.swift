@@ -1,0 +1,31 @@
+internal import HTTPTypes
+internal import Hummingbird
+internal import TauCore
+
+/// Lets only requests with a valid bearer token through; whatever is wrong with a token, the answer is the same.
+struct AuthenticationMiddleware: RouterMiddleware {
+    let authenticator: any Authenticator
+    /// Paths that need no token, compared with the request's path as it came.
+    let publicPaths: Set<String>
+
+    func handle(
+        _ request: Request, context: EdgeContext, next: (Request, EdgeContext) async throws -> Response
+    ) async throws -> Response {
+        guard !publicPaths.contains(request.uri.path) else { return try await next(request, context) }
+        guard let token = bearer(request.headers[.authorization]),
+            let principal = await authenticator.principal(forBearer: token)
+        else {
+            throw Problem(.unauthenticated, "Send an API key as \"Authorization: Bearer <key>\".")
+        }
+        var context = context
+        context.principal = principal
+        return try await next(request, context)
+    }
+
+    private func bearer(_ header: String?) -> String? {
+        guard let header else { return nil }
+        let parts = header.utf8.split(separator: UInt8(ascii: " "), maxSplits: 1)
+        guard parts.count == 2, String(parts[0])?.lowercased() == "bearer" else { return nil }
+        return String(parts[1])
+    }
+}

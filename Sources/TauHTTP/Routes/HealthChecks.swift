@@ -1,0 +1,78 @@
+internal import HTTPTypes
+internal import Hummingbird
+internal import TauCore
+internal import TauRuntime
+
+/// `/health`: whether the parts answer. Results are kept for a second, so that probes cannot load the parts.
+actor HealthChecks {
+    private struct Result {
+        var reason: String?
+        var milliseconds: Int64
+        var time: Timestamp
+    }
+
+    private let runtime: AgentRuntime
+    private let configuration: EdgeConfiguration
+    private var disk: Result?
+
+    init(runtime: AgentRuntime, configuration: EdgeConfiguration) {
+        self.runtime = runtime
+        self.configuration = configuration
+    }
+
+    func overview(_ request: Request, _ context: EdgeContext) async throws -> Response {
+        let disk = await checkDisk()
+        let isVerbose = request.uri.queryParameters["verbose"] == "1"
+        return .json(disk.reason == nil ? .ok : .serviceUnavailable) { writer in
+            writer.object { writer in
+                writer.member("disk", disk.reason == nil)
+                guard isVerbose else { return }
+                writer.key("details")
+                writer.object { writer in
+                    writer.key("disk")
+                    writer.object { writer in
+                        writer.member("milliseconds", Int(disk.milliseconds))
+                        writer.member("reason", orNull: disk.reason)
+                    }
+                }
+            }
+        }
+    }
+
+    /// The process answers; whether it should get work is another question.
+    func live(_ request: Request, _ context: EdgeContext) async throws -> Response {
+        .json { writer in writer.object { $0.member("live", true) } }
+    }
+
+    func ready(_ request: Request, _ context: EdgeContext) async throws -> Response {
+        if runtime.isDraining { throw Problem(.draining, "The server is shutting down.", retryAfter: 5) }
+        if let reason = await checkDisk().reason { throw Problem(.storageUnavailable, reason, retryAfter: 5) }
+        return .json { writer in writer.object { $0.member("ready", true) } }
+    }
+
+    private func checkDisk() async -> Result {
+        let start = configuration.now()
+        if let disk, start.milliseconds - disk.time.milliseconds < 1000 { return disk }
+        let reason = await withTaskGroup(of: String?.self) { group in
+            group.addTask { [runtime] in
+                do throws(StoreError) {
+                    try await runtime.checkStorage()
+                    return nil
+                } catch {
+                    return error.message
+                }
+            }
+            group.addTask { [configuration] in
+                // A cancelled sleep ends early, and then its answer is not used.
+                try? await Task.sleep(for: configuration.healthTimeout)
+                return "the storage did not answer in \(configuration.healthTimeout)"
+            }
+            defer { group.cancelAll() }
+            return await group.next() ?? nil
+        }
+        let end = configuration.now()
+        let result = Result(reason: reason, milliseconds: end.milliseconds - start.milliseconds, time: end)
+        disk = result
+        return result
+    }
+}

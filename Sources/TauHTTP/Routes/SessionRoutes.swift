@@ -1,0 +1,147 @@
+internal import HTTPTypes
+internal import Hummingbird
+internal import NIOCore
+internal import TauCore
+internal import TauRuntime
+
+/// `/sessions`: conversations as resources.
+struct SessionRoutes: Sendable {
+    let runtime: AgentRuntime
+    let configuration: EdgeConfiguration
+
+    /// The session that the path names; what cannot be an id does not exist.
+    static func sessionID(_ context: EdgeContext) throws(Problem) -> SessionID {
+        guard let id = context.parameters.get("id").flatMap({ SessionID($0) }) else {
+            throw Problem(.notFound, "There is no such session.")
+        }
+        return id
+    }
+
+    func create(_ request: Request, _ context: EdgeContext, _ body: ByteBuffer) async throws -> IdempotencyStore.Answer
+    {
+        var fields = try RequestFields(body)
+        var draft = SessionDraft()
+        draft.name = fields.string("name")
+        draft.model = fields.model("model")
+        draft.thinkingLevel = fields.thinkingLevel("thinkingLevel")
+        draft.systemPrompt = fields.string("systemPrompt", maxBytes: 1 << 20)
+        draft.metadata = fields.object("metadata")
+        draft.workingDirectory = fields.string("cwd", maxBytes: 4096)
+        if let value = fields.value("tools") {
+            let names = value.array?.compactMap(\.string)
+            if names?.count != value.array?.count || names == nil { fields.refuse("tools", "must be a list of names") }
+            draft.toolNames = names
+        }
+        try fields.finish()
+        return try answer(try await runtime.createSession(draft), context, .created)
+    }
+
+    func importFile(
+        _ request: Request, _ context: EdgeContext, _ body: ByteBuffer
+    ) async throws -> IdempotencyStore.Answer {
+        let view = try await runtime.importSession(Array(body.readableBytesView))
+        return try answer(view, context, .created)
+    }
+
+    private func answer(
+        _ view: AgentRuntime.SessionView, _ context: EdgeContext, _ status: HTTPResponse.Status
+    ) throws -> IdempotencyStore.Answer {
+        let owner = try context.requirePrincipal()
+        return .json(status, location: "\(APIRouter.root)/sessions/\(view.summary.id)") {
+            view.write(to: &$0, owner: owner)
+        }
+    }
+
+    func list(_ request: Request, _ context: EdgeContext) async throws -> Response {
+        let owner = try context.requirePrincipal()
+        let order = try request.query("order", "updatedAt or createdAt") { SessionQuery.Order(rawValue: $0) }
+        let query = SessionQuery(
+            search: request.uri.queryParameters["q"].map(String.init), order: order ?? .updatedAt,
+            cursor: request.uri.queryParameters["cursor"].map(String.init), limit: try request.pageLimit())
+        let page = try await runtime.listSessions(query)
+        return .json { writer in
+            writer.page(page.sessions, next: page.nextCursor) { writer, view in view.write(to: &writer, owner: owner) }
+        }
+    }
+
+    func get(_ request: Request, _ context: EdgeContext) async throws -> Response {
+        let owner = try context.requirePrincipal()
+        let view = try await runtime.session(try Self.sessionID(context))
+        return .json { view.write(to: &$0, owner: owner) }
+    }
+
+    func update(_ request: Request, _ context: EdgeContext) async throws -> Response {
+        let owner = try context.requirePrincipal()
+        let id = try Self.sessionID(context)
+        var fields = try RequestFields(try await request.wholeBody(upTo: configuration.maxBodyBytes))
+        var update = SessionUpdate()
+        // A name that is null or empty takes the name away.
+        if fields.contains("name") { update.name = fields.string("name") ?? "" }
+        update.model = fields.model("model")
+        update.thinkingLevel = fields.thinkingLevel("thinkingLevel")
+        update.metadata = fields.object("metadata")
+        try fields.finish()
+        let view = try await runtime.updateSession(id, update)
+        return .json { view.write(to: &$0, owner: owner) }
+    }
+
+    func delete(_ request: Request, _ context: EdgeContext) async throws -> Response {
+        try await runtime.deleteSession(try Self.sessionID(context))
+        return Response(status: .noContent)
+    }
+
+    func entries(_ request: Request, _ context: EdgeContext) async throws -> Response {
+        let id = try Self.sessionID(context)
+        var position = EntryPosition.start
+        if let after = request.uri.queryParameters["after"] { position = .entry(EntryID(unchecked: String(after))) }
+        if let index = try request.query("cursor", "a cursor of this list", { Int($0) }) { position = .index(index) }
+        let page = try await runtime.entries(of: id, after: position, limit: try request.pageLimit())
+        return .json { writer in
+            writer.page(page.lines, next: page.next.map(String.init)) { writer, line in writer.raw(line) }
+        }
+    }
+
+    func tree(_ request: Request, _ context: EdgeContext) async throws -> Response {
+        let tree = try await runtime.tree(of: try Self.sessionID(context))
+        return .json { writer in
+            writer.object { writer in
+                writer.member("leafId", orNull: tree.leafID?.rawValue)
+                writer.key("nodes")
+                writer.array { writer in for node in tree.nodes { node.write(to: &writer) } }
+            }
+        }
+    }
+
+    func context(_ request: Request, _ context: EdgeContext) async throws -> Response {
+        let leaf = request.uri.queryParameters["leaf"].map { EntryID(unchecked: String($0)) }
+        let (content, tokens) = try await runtime.context(of: try Self.sessionID(context), leaf: leaf)
+        return .json { writer in
+            writer.object { writer in
+                writer.key("messages")
+                writer.array { writer in for message in content.messages { writer.raw(message.json) } }
+                writer.key("model")
+                if let model = content.settings.model { model.write(to: &writer) } else { writer.null() }
+                writer.member("thinkingLevel", content.settings.thinkingLevel)
+                writer.member("tokens", tokens)
+            }
+        }
+    }
+
+    func label(_ request: Request, _ context: EdgeContext) async throws -> Response {
+        let id = try Self.sessionID(context)
+        let entry = EntryID(unchecked: context.parameters.get("entry") ?? "")
+        var fields = try RequestFields(try await request.wholeBody(upTo: configuration.maxBodyBytes))
+        if !fields.contains("label") { fields.refuse("label", "is required (null takes the label away)") }
+        let label = fields.string("label")
+        try fields.finish()
+        let added = try await runtime.label(entry, of: id, as: label.flatMap { $0.isEmpty ? nil : $0 })
+        return .json { $0.raw(added.line) }
+    }
+
+    func export(_ request: Request, _ context: EdgeContext) async throws -> Response {
+        let id = try Self.sessionID(context)
+        var response = Response.bytes(try await runtime.exportSession(id), type: "application/x-ndjson")
+        response.headers[.contentDisposition] = "attachment; filename=\"\(id).jsonl\""
+        return response
+    }
+}

@@ -1,0 +1,79 @@
+internal import Crypto
+internal import Glibc
+public import TauCore
+
+/// The one key of a server that has no users yet: whoever has it may do everything.
+public struct AdminKey: Authenticator {
+    /// Why a key file could not be used.
+    public enum Failure: Error, CustomStringConvertible {
+        case unusableFile(path: String, reason: String)
+        case tooShort
+
+        public var description: String {
+            switch self {
+            case .unusableFile(let path, let reason): "the admin key file \(path) cannot be used: \(reason)"
+            case .tooShort: "the admin key (auth.adminKey) must be at least \(AdminKey.minimumBytes) bytes long"
+            }
+        }
+    }
+
+    /// The shortest key that is accepted.
+    public static let minimumBytes = 16
+
+    private let digest: SHA256.Digest
+    private let principal = Principal(tenantID: "default", userID: "admin")
+
+    /// Only the key's hash is kept.
+    public init(_ key: String) throws(Failure) {
+        guard key.utf8.count >= Self.minimumBytes else { throw .tooShort }
+        digest = SHA256.hash(data: Array(key.utf8))
+    }
+
+    public func principal(forBearer token: String) async -> Principal? {
+        // Digests are compared in constant time.
+        SHA256.hash(data: Array(token.utf8)) == digest ? principal : nil
+    }
+
+    /// A new key: `tau_` and 256 random bits.
+    public static func generate() -> String {
+        let digits = Array("0123456789abcdef".utf8)
+        var text = Array("tau_admin_".utf8)
+        for _ in 0..<32 {
+            let byte = UInt8.random(in: .min ... .max)
+            text.append(digits[Int(byte >> 4)])
+            text.append(digits[Int(byte & 15)])
+        }
+        return String(decoding: text, as: UTF8.self)
+    }
+
+    /// The key in a file of mode 0600; at the first start a new one is made there.
+    public static func load(path: String) throws(Failure) -> String {
+        let created = open(path, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0o600)
+        if created >= 0 {
+            defer { close(created) }
+            let key = generate()
+            let line = Array("\(key)\n".utf8)
+            guard write(created, line, line.count) == line.count, fsync(created) == 0 else {
+                throw .unusableFile(path: path, reason: String(cString: strerror(errno)))
+            }
+            return key
+        }
+        guard errno == EEXIST else { throw .unusableFile(path: path, reason: String(cString: strerror(errno))) }
+        return try read(path)
+    }
+
+    private static func read(_ path: String) throws(Failure) -> String {
+        let descriptor = open(path, O_RDONLY | O_NOFOLLOW | O_CLOEXEC)
+        guard descriptor >= 0 else { throw .unusableFile(path: path, reason: String(cString: strerror(errno))) }
+        defer { close(descriptor) }
+        var status = stat()
+        guard fstat(descriptor, &status) == 0, status.st_mode & 0o077 == 0 else {
+            throw .unusableFile(path: path, reason: "it must be readable by its owner only (chmod 600)")
+        }
+        var buffer = [UInt8](repeating: 0, count: 4096)
+        let count = Glibc.read(descriptor, &buffer, buffer.count)
+        let key = String(decoding: buffer.prefix(max(0, count)).prefix { $0 > 0x20 }, as: UTF8.self)
+        guard key.utf8.count >= minimumBytes else { throw .unusableFile(path: path, reason: "it holds no key") }
+        return key
+    }
+}

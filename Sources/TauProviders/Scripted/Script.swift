@@ -1,0 +1,138 @@
+public import TauCore
+
+/// What the scripted provider answers.
+///
+/// As JSON, everything but `replies` and `content` may be left out:
+/// ```json
+/// {
+///   "loop": false,
+///   "chunkSize": 16, "chunkDelayMs": 0, "delayMs": 0,
+///   "replies": [
+///     {
+///       "when": { "contains": "weather" },
+///       "content": [
+///         { "type": "thinking", "thinking": "…", "signature": "…" },
+///         { "type": "text", "text": "…" },
+///         { "type": "toolCall", "id": "call_1", "name": "read", "arguments": { "path": "a.txt" } }
+///       ],
+///       "stopReason": "toolUse",
+///       "usage": { "input": 10, "output": 5, "cacheRead": 0, "cacheWrite": 0 },
+///       "delayMs": 100, "chunkDelayMs": 20, "chunkSize": 4,
+///       "errorBefore": { "code": "rateLimited", "message": "…", "retryAfter": 1.5 },
+///       "errorAfterEvents": { "events": 3, "code": "network", "message": "…" }
+///     }
+///   ]
+/// }
+/// ```
+/// - `content` may be a string. A call may have `argumentsText` in place of `arguments`, also text that is not JSON.
+/// - `stopReason` is `stop`, `length` or `toolUse`; it follows from the content where it is left out.
+/// - `usage` is estimated where it is left out: a token for every four UTF-16 units.
+/// - Delays are milliseconds: `delayMs` before the first event, `chunkDelayMs` before each piece of `chunkSize`
+///   characters. A reply's own values win over the script's.
+/// - `errorBefore` fails at once, `errorAfterEvents` after so many events; as a bare number it means a broken
+///   connection. Codes are those of `ProviderError.Code`.
+///
+/// Nothing is remembered between calls, so that any number of sessions may run at once: the conversation itself says
+/// which reply is next. Replies with `when` answer user messages that contain the text (no matter which case), one
+/// after the other as the turns of that message go on. Whatever they do not answer gets the replies without `when`:
+/// the n-th answer of a conversation is the n-th of them. After the last one it is repeated, or with `loop` they begin
+/// again; where there are none, the built-in demonstration answers.
+public struct Script: Sendable, Hashable {
+    /// One part of a reply.
+    public enum Block: Sendable, Hashable {
+        case text(String)
+        case thinking(String, signature: String?)
+        /// An id is made up where there is none.
+        case toolCall(id: String?, name: String, arguments: String)
+    }
+
+    /// A failure in the middle of a reply.
+    public struct Failure: Sendable, Hashable {
+        public var afterEvents: Int
+        public var code: ProviderError.Code
+        public var message: String
+        public var retryAfter: Double?
+
+        public init(afterEvents: Int, code: ProviderError.Code, message: String, retryAfter: Double? = nil) {
+            self.afterEvents = afterEvents
+            self.code = code
+            self.message = message
+            self.retryAfter = retryAfter
+        }
+    }
+
+    /// One answer of the model.
+    public struct Reply: Sendable, Hashable {
+        /// The reply is for user messages with this in them.
+        public var contains: String?
+        public var content: [Block]
+        public var stopReason: StopReason
+        /// Nil for an estimate.
+        public var usage: Usage?
+        public var delay = Duration.zero
+        public var chunkDelay = Duration.zero
+        /// Characters in one piece.
+        public var chunkSize = 16
+        /// Zero events for a failure before anything is sent.
+        public var failure: Failure?
+
+        public init(content: [Block]) {
+            self.content = content
+            let hasCalls = content.contains { if case .toolCall = $0 { true } else { false } }
+            stopReason = hasCalls ? .toolUse : .stop
+        }
+
+        public init(_ text: String) { self.init(content: [.text(text)]) }
+    }
+
+    public var replies: [Reply]
+    /// Begin again after the last reply, in place of repeating it.
+    public var loops: Bool
+
+    public init(replies: [Reply], loops: Bool = false) {
+        self.replies = replies
+        self.loops = loops
+    }
+
+    /// The reply to a conversation, or nil if the script has none for it.
+    func reply(to messages: [Message]) -> Reply? {
+        let state = ConversationState(messages)
+        let text = state.lastUserText.lowercased()
+        let matching = replies.filter { $0.contains.map { text.contains($0.lowercased()) } ?? false }
+        if state.turn < matching.count { return matching[state.turn] }
+        let ordered = replies.filter { $0.contains == nil }
+        guard !ordered.isEmpty else { return nil }
+        let index = loops ? state.answerCount % ordered.count : min(state.answerCount, ordered.count - 1)
+        return ordered[index]
+    }
+}
+
+/// Where a conversation stands.
+struct ConversationState {
+    private(set) var lastUserText = ""
+    private(set) var lastUserTime = Timestamp(milliseconds: 0)
+    /// Answers since the last message of the user.
+    private(set) var turn = 0
+    /// Answers in all.
+    private(set) var answerCount = 0
+    /// The results of the last answer's tool calls.
+    private(set) var results: [ToolResultMessage] = []
+
+    init(_ messages: [Message]) {
+        for message in messages {
+            switch message {
+            case .user(let user):
+                lastUserText = user.content.joinedText
+                lastUserTime = user.timestamp
+                turn = 0
+                results = []
+            case .assistant:
+                turn += 1
+                answerCount += 1
+                results = []
+            case .toolResult(let result): results.append(result)
+            case .system: continue
+            }
+        }
+    }
+}

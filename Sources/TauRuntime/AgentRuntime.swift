@@ -1,0 +1,283 @@
+internal import Logging
+internal import Synchronization
+public import TauCore
+
+/// The façade of the agent at work: everything that the edge asks for goes through here.
+///
+/// Its `supervisor` must run as a service; runs start only then.
+public final class AgentRuntime: Sendable {
+    public let supervisor: RunSupervisor
+    public let models: any ModelCatalog
+    public let tools: any ToolCatalog
+    let store: any SessionStore
+    let sessions: LiveSessions
+    let registry: RunRegistry
+    let environment: RuntimeEnvironment
+    let limits: RuntimeLimits
+    let defaultSystemPrompt: String?
+    private let draining = Mutex(false)
+
+    public init(
+        store: any SessionStore, models: any ModelCatalog, tools: any ToolCatalog, environment: RuntimeEnvironment,
+        limits: RuntimeLimits = RuntimeLimits(), defaultSystemPrompt: String?
+    ) {
+        self.store = store
+        self.models = models
+        self.tools = tools
+        self.environment = environment
+        self.limits = limits
+        self.defaultSystemPrompt = defaultSystemPrompt
+        supervisor = RunSupervisor(maxWaiting: limits.maxActiveRuns)
+        sessions = LiveSessions(store: store, environment: environment, maxOpen: limits.maxOpenSessions)
+        registry = RunRegistry(limits: limits)
+    }
+
+    // MARK: Drain
+
+    /// Refuses new work from now on; what runs goes on.
+    public func drain() { draining.withLock { $0 = true } }
+
+    public var isDraining: Bool { draining.withLock { $0 } }
+
+    func requireOpen() throws(RuntimeError) {
+        guard !isDraining else { throw RuntimeError(.draining, "The server is shutting down.") }
+    }
+
+    /// Closes all sessions; for the end of the process, when nothing runs any more.
+    public func close() async { await sessions.closeAll() }
+
+    public func checkStorage() async throws(StoreError) { try await store.checkHealth() }
+
+    // MARK: Sessions
+
+    /// A session's summary and the run that is at work on it.
+    public struct SessionView: Sendable {
+        public var summary: SessionSummary
+        public var activeRun: RunID?
+    }
+
+    public func createSession(_ draft: SessionDraft) async throws(RuntimeError) -> SessionView {
+        try requireOpen()
+        let time = environment.now()
+        let header = SessionHeader(
+            id: environment.identifiers.sessionID(at: time), timestamp: time,
+            workingDirectory: draft.workingDirectory ?? "/workspace")
+        var contents: [NewEntry] = []
+        if let model = draft.model { contents.append(.modelChange(try resolve(model).reference)) }
+        if let level = draft.thinkingLevel { contents.append(.thinkingLevelChange(level)) }
+        if let names = draft.toolNames { contents.append(.activeToolsChange(try checkTools(names))) }
+        if let prompt = draft.systemPrompt {
+            contents.append(.message(.system(SystemMessage(text: prompt, timestamp: time))))
+        }
+        if let name = draft.name { contents.append(.sessionInfo(name: name)) }
+        if let metadata = draft.metadata, !metadata.members.isEmpty {
+            contents.append(.custom(type: SessionTree.metadataType, data: .object(metadata)))
+        }
+        return try await create(SessionFile(header: header, entries: chain(contents, at: time)))
+    }
+
+    private func chain(_ contents: [NewEntry], at time: Timestamp) -> [Entry] {
+        var entries: [Entry] = []
+        for content in contents {
+            let id = environment.identifiers.entryID { id in entries.contains { $0.id == id } }
+            entries.append(Entry(content, id: id, parentID: entries.last?.id, timestamp: time))
+        }
+        return entries
+    }
+
+    private func create(_ file: SessionFile) async throws(RuntimeError) -> SessionView {
+        let session = try await storing { () throws(StoreError) in try await sessions.create(file) }
+        await sessions.leave(session)
+        return SessionView(summary: session.read { $0.summary }, activeRun: nil)
+    }
+
+    /// Makes a session of a Pi session file of version 1 to 3. A line that is no entry refuses the whole file.
+    public func importSession(_ content: [UInt8]) async throws(RuntimeError) -> SessionView {
+        try requireOpen()
+        let file: SessionFile
+        do throws(EntryError) {
+            file = try SessionFile(parsing: content, identifiers: environment.identifiers)
+        } catch {
+            throw RuntimeError(
+                .invalidContent, "The file is no session: \(error.reason)",
+                details: [.init(path: "line 1", message: error.reason)])
+        }
+        var problems = file.findings.map { RuntimeError.Detail(path: "line \($0.lineNumber)", message: $0.reason) }
+        if !file.tornTail.isEmpty {
+            let number = file.bytes.count { $0 == UInt8(ascii: "\n") } + 1
+            problems.append(.init(path: "line \(number)", message: "the last line is cut off"))
+        }
+        guard problems.isEmpty else {
+            let shown = Array(problems.prefix(20))
+            throw RuntimeError(
+                .invalidContent, "\(problems.count) of the file's lines cannot be read; nothing was stored.",
+                details: shown)
+        }
+        return try await create(file)
+    }
+
+    /// Opens the session for the time of `body`.
+    func withSession<Value: Sendable>(
+        _ id: SessionID, _ body: (LiveSession) async throws(RuntimeError) -> Value
+    ) async throws(RuntimeError) -> Value {
+        let session = try await storing { () throws(StoreError) in try await sessions.enter(id) }
+        let result: Result<Value, RuntimeError>
+        do throws(RuntimeError) {
+            result = .success(try await body(session))
+        } catch {
+            result = .failure(error)
+        }
+        await sessions.leave(session)
+        return try result.get()
+    }
+
+    public func session(_ id: SessionID) async throws(RuntimeError) -> SessionView {
+        try await withSession(id) { session in
+            SessionView(summary: session.read { $0.summary }, activeRun: session.activeRun)
+        }
+    }
+
+    public func listSessions(
+        _ query: SessionQuery
+    ) async throws(RuntimeError) -> (sessions: [SessionView], nextCursor: String?) {
+        let page = try await storing { () throws(StoreError) in try await store.list(query) }
+        var active: [SessionID: RunID] = [:]
+        for summary in page.sessions {
+            active[summary.id] = registry.runs(of: summary.id).first { !$0.snapshot.status.isFinal }?.id
+        }
+        return (page.sessions.map { SessionView(summary: $0, activeRun: active[$0.id]) }, page.nextCursor)
+    }
+
+    public func updateSession(_ id: SessionID, _ update: SessionUpdate) async throws(RuntimeError) -> SessionView {
+        try requireOpen()
+        var contents: [NewEntry] = []
+        if let model = update.model { contents.append(.modelChange(try resolve(model).reference)) }
+        if let level = update.thinkingLevel { contents.append(.thinkingLevelChange(level)) }
+        if let name = update.name { contents.append(.sessionInfo(name: name)) }
+        if let metadata = update.metadata {
+            contents.append(.custom(type: SessionTree.metadataType, data: .object(metadata)))
+        }
+        return try await withSession(id) { [contents] session throws(RuntimeError) in
+            _ = try await append(contents, to: session)
+            return SessionView(summary: session.read { $0.summary }, activeRun: session.activeRun)
+        }
+    }
+
+    /// Labels an entry, or takes its label away.
+    public func label(_ entry: EntryID, of id: SessionID, as label: String?) async throws(RuntimeError) -> Entry {
+        try requireOpen()
+        return try await withSession(id) { session throws(RuntimeError) in
+            guard session.read({ $0.contains(entry) }) else {
+                throw RuntimeError(.notFound, "There is no such entry.")
+            }
+            let entries = try await append([.label(target: entry, label: label)], to: session)
+            return entries[0]
+        }
+    }
+
+    /// Appends, and lets go of a session whose file is in doubt after an error.
+    func append(
+        _ contents: [NewEntry], to session: LiveSession, at parent: EntryID?? = nil
+    ) async throws(RuntimeError) -> [Entry] {
+        do throws(StoreError) {
+            return try await session.append(contents, at: parent)
+        } catch {
+            await sessions.discard(session)
+            throw RuntimeError(error)
+        }
+    }
+
+    /// Stops the session's run and removes everything: entries, workspace, events.
+    public func deleteSession(_ id: SessionID) async throws(RuntimeError) {
+        for run in registry.runs(of: id) where !run.snapshot.status.isFinal {
+            run.cancellation.raise()
+            await run.journal.waitForEnd()
+        }
+        try await storing { () throws(StoreError) in try await sessions.delete(id) }
+        registry.forget(id)
+        do throws(ToolFailure) {
+            try await tools.removeWorkspace(of: id)
+        } catch {
+            environment.logger.error(
+                "a deleted session's workspace was left", metadata: ["session": "\(id)", "reason": "\(error)"])
+            throw RuntimeError(.storageUnavailable, "The session is deleted, but its workspace could not be removed.")
+        }
+    }
+
+    // MARK: Reading
+
+    public func entries(
+        of id: SessionID, after position: EntryPosition, limit: Int
+    ) async throws(RuntimeError) -> (lines: [ArraySlice<UInt8>], next: Int?) {
+        try await withSession(id) { session throws(RuntimeError) in
+            let page = session.read { tree -> (lines: [ArraySlice<UInt8>], next: Int?)? in
+                let start: Int
+                switch position {
+                case .start: start = 0
+                case .index(let index): start = max(0, index)
+                case .entry(let entry):
+                    guard let index = tree.index(of: entry) else { return nil }
+                    start = index + 1
+                }
+                let rest = tree.entries[min(start, tree.entries.count)...]
+                let lines = rest.prefix(limit).map(\.line)
+                return (lines, rest.count > limit ? start + limit : nil)
+            }
+            guard let page else { throw RuntimeError(.notFound, "There is no such entry to go on after.") }
+            return page
+        }
+    }
+
+    public func tree(of id: SessionID) async throws(RuntimeError) -> (leafID: EntryID?, nodes: [TreeNode]) {
+        try await withSession(id) { session in session.read { ($0.leafID, $0.nodes) } }
+    }
+
+    /// What a model would be sent at `leaf`, or at the session's leaf.
+    public func context(
+        of id: SessionID, leaf: EntryID?
+    ) async throws(RuntimeError) -> (context: ModelContext, tokens: Int) {
+        try await withSession(id) { session throws(RuntimeError) in
+            let context = session.read { tree -> ModelContext? in
+                guard let leaf else { return tree.context(of: tree.leafID) }
+                return tree.contains(leaf) ? tree.context(of: leaf) : nil
+            }
+            guard let context else { throw RuntimeError(.notFound, "There is no such entry.") }
+            return (context, TokenEstimate.tokens(of: context))
+        }
+    }
+
+    public func exportSession(_ id: SessionID) async throws(RuntimeError) -> [UInt8] {
+        try await storing { () throws(StoreError) in try await store.export(id) }
+    }
+}
+
+/// Where a page of entries begins.
+public enum EntryPosition: Sendable {
+    case start
+    case entry(EntryID)
+    case index(Int)
+}
+
+/// What a new session starts with.
+public struct SessionDraft: Sendable {
+    public var name: String?
+    public var model: ModelReference?
+    public var thinkingLevel: ThinkingLevel?
+    public var systemPrompt: String?
+    /// The tools that the session may use; nil for all.
+    public var toolNames: [String]?
+    public var metadata: JSONObject?
+    public var workingDirectory: String?
+
+    public init() {}
+}
+
+/// What changes on a session; nil stays.
+public struct SessionUpdate: Sendable {
+    public var name: String?
+    public var model: ModelReference?
+    public var thinkingLevel: ThinkingLevel?
+    public var metadata: JSONObject?
+
+    public init() {}
+}

@@ -1,0 +1,137 @@
+internal import Logging
+internal import Synchronization
+internal import TauCore
+
+/// The tool calls of one turn: prepared one after the other, run together, their results given in source order.
+///
+/// As in Pi, a call that cannot run (unknown tool, bad arguments, not allowed) has its result at once, before those that run.
+struct ToolBatch {
+    let context: RunContext
+    let calls: [ToolCall]
+
+    private struct Ready: Sendable {
+        var call: ToolCall
+        var tool: any Tool
+        var arguments: JSONObject
+    }
+
+    /// Runs them all; every call gets exactly one result, also after a cancellation.
+    func run() async throws(StoreError) -> [ToolResultMessage] {
+        let toolbox: Toolbox
+        do throws(ToolFailure) {
+            toolbox = try await context.tools.toolbox(for: context.session.id)
+        } catch {
+            return try await failAll(error)
+        }
+        let isSequential = calls.contains { toolbox[$0.name]?.definition.isSequential == true }
+        var results: [ToolResultMessage] = []
+        var ready: [Ready] = []
+        for call in calls {
+            context.publish(.toolExecutionStart(call))
+            switch prepare(call, toolbox) {
+            case .failure(let failure): results.append(try await finish(call, .failure(failure)))
+            case .success(let prepared) where isSequential:
+                results.append(try await finish(call, await execute(prepared)))
+            case .success(let prepared): ready.append(prepared)
+            }
+        }
+        return results + (try await runTogether(ready))
+    }
+
+    /// Gives every call the same error.
+    func failAll(_ failure: ToolFailure) async throws(StoreError) -> [ToolResultMessage] {
+        var results: [ToolResultMessage] = []
+        for call in calls {
+            context.publish(.toolExecutionStart(call))
+            results.append(try await finish(call, .failure(failure)))
+        }
+        return results
+    }
+
+    private func prepare(_ call: ToolCall, _ toolbox: Toolbox) -> Result<Ready, ToolFailure> {
+        guard !Task.isCancelled else { return .failure(.aborted) }
+        let isOffered = context.definitions.contains { $0.name.utf8.elementsEqual(call.name.utf8) }
+        guard isOffered, let tool = toolbox[call.name] else {
+            return .failure(ToolFailure(.unknownTool, "Tool \(call.name) not found"))
+        }
+        let listing = context.tools.listings.first { $0.definition.name == call.name }
+        if listing?.policy == .ask {
+            return .failure(ToolFailure(.denied, "Tool \(call.name) needs a person's approval, which is not given"))
+        }
+        let validation = ArgumentValidation(call.arguments, against: tool.definition.parameters)
+        guard validation.problems.isEmpty else {
+            context.logger.info(
+                "validation_failed",
+                metadata: ["tool": "\(call.name)", "paths": "\(validation.problems.map(\.path))"])
+            return .failure(
+                ArgumentValidation.failure(tool: call.name, problems: validation.problems, received: call.arguments))
+        }
+        return .success(Ready(call: call, tool: tool, arguments: validation.arguments))
+    }
+
+    private func execute(_ ready: Ready) async -> Result<ToolOutput, ToolFailure> {
+        guard !Task.isCancelled else { return .failure(.aborted) }
+        let isOver = Mutex(false)
+        let invocation = ToolInvocation(callID: ready.call.id, arguments: ready.arguments) { [context] partial in
+            isOver.withLock { isOver in
+                if !isOver { context.publish(.toolExecutionUpdate(ready.call, partial: partial)) }
+            }
+        }
+        defer { isOver.withLock { $0 = true } }
+        do throws(ToolFailure) {
+            return .success(try await ready.tool.run(invocation))
+        } catch {
+            return .failure(error)
+        }
+    }
+
+    private func runTogether(_ ready: [Ready]) async throws(StoreError) -> [ToolResultMessage] {
+        let outcome = await withTaskGroup(
+            of: (Int, Result<ToolOutput, ToolFailure>).self
+        ) { group -> Result<[ToolResultMessage], StoreError> in
+            var started = 0
+            func startNext() {
+                guard started < ready.count else { return }
+                let index = started
+                started += 1
+                group.addTask { (index, await execute(ready[index])) }
+            }
+            for _ in 0..<min(ready.count, context.limits.maxParallelTools) { startNext() }
+            var done: [Int: Result<ToolOutput, ToolFailure>] = [:]
+            var results: [ToolResultMessage] = []
+            for await (index, result) in group {
+                startNext()
+                done[index] = result
+                while let next = done.removeValue(forKey: results.count) {
+                    do throws(StoreError) {
+                        results.append(try await finish(ready[results.count].call, next))
+                    } catch {
+                        group.cancelAll()
+                        return .failure(error)
+                    }
+                }
+            }
+            return .success(results)
+        }
+        return try outcome.get()
+    }
+
+    private func finish(
+        _ call: ToolCall, _ result: Result<ToolOutput, ToolFailure>
+    ) async throws(StoreError) -> ToolResultMessage {
+        let output: ToolOutput
+        let isError: Bool
+        switch result {
+        case .success(let value): (output, isError) = (value, false)
+        case .failure(let failure):
+            (output, isError) = (ToolOutput(text: failure.message, details: failure.details), true)
+        }
+        context.publish(.toolExecutionEnd(call, result: output, isError: isError))
+        let message = ToolResultMessage(
+            toolCallID: call.id, toolName: call.name, content: output.content, details: output.details,
+            isError: isError, timestamp: context.environment.now())
+        context.publish(.messageStart(.toolResult(message)))
+        try await context.append(.toolResult(message))
+        return message
+    }
+}

@@ -1,0 +1,19 @@
+/// The bounds of the runtime, each with its name in the configuration.
+public struct RuntimeLimits: Sendable {
+    /// Sessions kept open at once (`sessions.maxOpen`); the one that was idle longest is closed for the next.
+    public var maxOpenSessions = 1000
+    /// Runs at work at once on this server (`runs.maxActive`).
+    public var maxActiveRuns = 1000
+    /// Turns of one run (`runs.maxTurns`).
+    public var maxTurns = 100
+    /// Tool calls of one turn that run at once (`runs.maxParallelTools`).
+    public var maxParallelTools = 8
+    /// Messages that wait in one run's queue for steering, and as many in its queue of follow-ups (`runs.maxQueuedMessages`).
+    public var maxQueuedMessages = 32
+    /// Bytes of events that are kept for one run's readers (`runs.journalBytes`); deltas of finished messages go first.
+    public var journalBytes = 4 << 20
+    /// Finished runs whose events can still be read (`runs.retained`).
+    public var retainedRuns = 256
+
+    public init() {}
+}

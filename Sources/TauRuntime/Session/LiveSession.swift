@@ -1,0 +1,159 @@
+internal import Synchronization
+public import TauCore
+
+/// One open session: its tree in memory, and the queue of what is to be appended.
+///
+/// While one append is on its way to the store, further ones gather and go together as the next: the caller that has
+/// waited longest takes them there for all.
+public final class LiveSession: Sendable {
+    private struct Pending {
+        var entries: [Entry]
+        var continuation: CheckedContinuation<Turn, Never>
+    }
+
+    /// What a caller is to do with its entries.
+    private enum Turn: Sendable {
+        /// Take them, and all that wait behind them, to the store.
+        case lead([Entry])
+        case stored([Entry])
+        case failed(StoreError)
+    }
+
+    private struct State {
+        var tree: SessionTree
+        /// The parent of the next entry, counting entries that wait.
+        var nextLeaf: EntryID?
+        /// Ids of entries that are not in the tree yet.
+        var waitingIDs: Set<EntryID> = []
+        var waiting: [Pending] = []
+        var isStoring = false
+        var activeRun: RunID?
+    }
+
+    public let id: SessionID
+    private let store: any SessionStore
+    private let environment: RuntimeEnvironment
+    private let state: Mutex<State>
+
+    init(file: SessionFile, store: any SessionStore, environment: RuntimeEnvironment) {
+        id = file.header.id
+        self.store = store
+        self.environment = environment
+        let tree = SessionTree(file)
+        state = Mutex(State(tree: tree, nextLeaf: tree.leafID))
+    }
+
+    /// Reads the tree as it is on disk. Appends wait meanwhile: be brief.
+    public func read<Value>(_ body: (borrowing SessionTree) -> sending Value) -> sending Value {
+        state.withLock { body($0.tree) }
+    }
+
+    // MARK: The one run
+
+    /// Gives the session to a run, if no other has it.
+    func claim(for run: RunID) -> Bool {
+        state.withLock { state in
+            guard state.activeRun == nil else { return false }
+            state.activeRun = run
+            return true
+        }
+    }
+
+    func release(_ run: RunID) {
+        state.withLock { if $0.activeRun == run { $0.activeRun = nil } }
+    }
+
+    public var activeRun: RunID? { state.withLock { $0.activeRun } }
+
+    // MARK: Appending
+
+    /// Adds entries behind each other, the first one at the leaf or at `parent`, and returns once they are durable.
+    ///
+    /// `parent` is an entry of this session, or `.some(nil)` for a new root.
+    public func append(_ new: [NewEntry], at parent: EntryID?? = nil) async throws(StoreError) -> [Entry] {
+        guard !new.isEmpty else { return [] }
+        let immediate = state.withLock { state -> [Entry]? in
+            state.isStoring ? nil : lead(new, parent, &state)
+        }
+        let turn: Turn
+        if let immediate {
+            turn = .lead(immediate)
+        } else {
+            turn = await withCheckedContinuation { continuation in
+                let entries = state.withLock { state -> [Entry]? in
+                    guard state.isStoring else { return lead(new, parent, &state) }
+                    let entries = makeEntries(new, parent, &state)
+                    state.waiting.append(Pending(entries: entries, continuation: continuation))
+                    return nil
+                }
+                if let entries { continuation.resume(returning: .lead(entries)) }
+            }
+        }
+        switch turn {
+        case .lead(let entries): return try await store(entries)
+        case .stored(let entries): return entries
+        case .failed(let error): throw error
+        }
+    }
+
+    private func lead(_ new: [NewEntry], _ parent: EntryID??, _ state: inout State) -> [Entry] {
+        state.isStoring = true
+        return makeEntries(new, parent, &state)
+    }
+
+    private func makeEntries(_ new: [NewEntry], _ parent: EntryID??, _ state: inout State) -> [Entry] {
+        let time = environment.now()
+        var leaf = parent ?? state.nextLeaf
+        var entries: [Entry] = []
+        entries.reserveCapacity(new.count)
+        for content in new {
+            let id = environment.identifiers.entryID { state.tree.contains($0) || state.waitingIDs.contains($0) }
+            state.waitingIDs.insert(id)
+            entries.append(Entry(content, id: id, parentID: leaf, timestamp: time))
+            leaf = id
+        }
+        state.nextLeaf = leaf
+        return entries
+    }
+
+    /// Takes the caller's entries and all that wait to the store, and hands the lead on.
+    private func store(_ own: [Entry]) async throws(StoreError) -> [Entry] {
+        let (followers, tail) = state.withLock { state -> ([Pending], EntryID?) in
+            defer { state.waiting = [] }
+            return (state.waiting, state.tree.entries.last?.id)
+        }
+        let batch = followers.isEmpty ? own : own + followers.flatMap(\.entries)
+        do throws(StoreError) {
+            try await store.append(batch, to: id, after: tail)
+        } catch {
+            fail(followers, error)
+            throw error
+        }
+        let next = state.withLock { state -> Pending? in
+            for entry in batch {
+                state.tree.append(entry)
+                state.waitingIDs.remove(entry.id)
+            }
+            guard !state.waiting.isEmpty else {
+                state.isStoring = false
+                return nil
+            }
+            return state.waiting.removeFirst()
+        }
+        for follower in followers { follower.continuation.resume(returning: .stored(follower.entries)) }
+        if let next { next.continuation.resume(returning: .lead(next.entries)) }
+        return own
+    }
+
+    /// Fails everybody who waits: their entries follow entries that were not stored.
+    private func fail(_ followers: [Pending], _ error: StoreError) {
+        let behind = state.withLock { state in
+            defer { state.waiting = [] }
+            state.isStoring = false
+            state.waitingIDs = []
+            state.nextLeaf = state.tree.leafID
+            return state.waiting
+        }
+        for pending in followers + behind { pending.continuation.resume(returning: .failed(error)) }
+    }
+}

@@ -1,0 +1,141 @@
+internal import Glibc
+public import Logging
+internal import Synchronization
+public import TauCore
+public import TauSystem
+
+/// Sessions as files: one Pi version 3 file each, `<id>.jsonl`, in one directory.
+///
+/// An append is acknowledged once `fdatasync` has returned. The right to write is the file's advisory lock (`flock`), held from `open` until `close`.
+public final class JSONLSessionStore: SessionStore {
+    let directory: SessionDirectory
+    let limits: SessionFile.Limits
+    let threads: BlockingThreads
+    let logger: Logger
+    let index = SummaryIndex()
+    private let open = Mutex<[SessionID: SessionWriter]>([:])
+
+    /// Opens the directory, which is made (mode 0700) if it does not exist.
+    public init(
+        directory path: String, limits: SessionFile.Limits = SessionFile.Limits(), threads: BlockingThreads,
+        logger: Logger
+    ) throws(StoreError) {
+        directory = try SessionDirectory(path: path)
+        self.limits = limits
+        self.threads = threads
+        self.logger = logger
+    }
+
+    // MARK: Writing
+
+    public func create(_ file: SessionFile) async throws(StoreError) {
+        let id = file.header.id
+        guard open.withLock({ $0[id] == nil }) else { throw StoreError(.exists, "session \(id) exists already") }
+        let writer = try await threads.run { [directory] () throws(StoreError) in
+            let handle = try directory.create(id, content: file.bytes)
+            return SessionWriter(id: id, handle: handle, size: file.bytes.count, tail: file.entries.last?.id)
+        }
+        open.withLock { $0[id] = writer }
+    }
+
+    public func open(_ id: SessionID) async throws(StoreError) -> SessionFile {
+        guard open.withLock({ $0[id] == nil }) else {
+            throw StoreError(.conflict, "session \(id) is already open in this process")
+        }
+        let (file, writer) = try await threads.run { [directory, limits, logger] () throws(StoreError) in
+            let handle = try directory.openLocked(id)
+            return try Self.read(id, handle, directory, limits, logger)
+        }
+        open.withLock { $0[id] = writer }
+        return file
+    }
+
+    /// Reads and repairs: a torn tail is cut off, a missing last line feed added, an old version rewritten.
+    private static func read(
+        _ id: SessionID, _ handle: FileHandle, _ directory: SessionDirectory, _ limits: SessionFile.Limits,
+        _ logger: Logger
+    ) throws(StoreError) -> (SessionFile, SessionWriter) {
+        let content = try handle.readAll()
+        let file = try parse(content, id, limits)
+        for finding in file.findings.prefix(20) {
+            logger.warning(
+                "session file has a line that is no entry; it is kept and skipped",
+                metadata: ["session": "\(id)", "line": "\(finding.lineNumber)", "reason": "\(finding.reason)"])
+        }
+        if file.originalVersion < SessionHeader.currentVersion {
+            let migrated = try directory.replace(id, with: file.bytes, keepingOldAs: file.originalVersion)
+            logger.notice(
+                "session file migrated", metadata: ["session": "\(id)", "version": "\(file.originalVersion)"])
+            return (file, SessionWriter(id: id, handle: migrated, size: file.bytes.count, tail: file.entries.last?.id))
+        }
+        var size = file.bytes.count
+        if !file.tornTail.isEmpty {
+            try handle.truncate(to: size)
+            logger.warning(
+                "a torn last line was cut off; it had not been acknowledged",
+                metadata: ["session": "\(id)", "bytes": "\(file.tornTail.count)"])
+        }
+        if file.bytes.last != UInt8(ascii: "\n") {
+            try handle.write([UInt8(ascii: "\n")], at: size)
+            try handle.synchronize()
+            size += 1
+        }
+        return (file, SessionWriter(id: id, handle: handle, size: size, tail: file.entries.last?.id))
+    }
+
+    static func parse(
+        _ content: [UInt8], _ id: SessionID, _ limits: SessionFile.Limits
+    ) throws(StoreError) -> SessionFile {
+        do throws(EntryError) {
+            return try SessionFile(parsing: content, limits: limits)
+        } catch {
+            throw StoreError(.corrupt, "session \(id) cannot be read: \(error.reason)")
+        }
+    }
+
+    public func append(
+        _ entries: [Entry], to id: SessionID, after expected: EntryID?
+    ) async throws(StoreError) {
+        guard let writer = open.withLock({ $0[id] }) else {
+            throw StoreError(.conflict, "session \(id) is not open for writing")
+        }
+        try await threads.run { () throws(StoreError) in try writer.append(entries, after: expected) }
+    }
+
+    public func close(_ id: SessionID) async {
+        // The lock goes with the last reference to the file.
+        open.withLock { _ = $0.removeValue(forKey: id) }
+    }
+
+    public func delete(_ id: SessionID) async throws(StoreError) {
+        await close(id)
+        try await threads.run { [directory] () throws(StoreError) in
+            let handle = try directory.openLocked(id)
+            try withExtendedLifetime(handle) { () throws(StoreError) in try directory.remove(id) }
+        }
+        index.forget(id)
+    }
+
+    // MARK: Reading
+
+    public func export(_ id: SessionID) async throws(StoreError) -> [UInt8] {
+        try await threads.run { [directory, limits] () throws(StoreError) in
+            let content = try directory.openForReading(id).readAll()
+            // An append that is under way may have left part of a line.
+            return try Self.parse(content, id, limits).bytes
+        }
+    }
+
+    public func list(_ query: SessionQuery) async throws(StoreError) -> SessionPage {
+        try await threads.run { [self] () throws(StoreError) in
+            try index.refresh(from: directory, limits: limits, logger: logger)
+            return try index.page(query) { id in
+                (try? directory.openForReading(id).readAll()).flatMap { try? Self.parse($0, id, limits) }
+            }
+        }
+    }
+
+    public func checkHealth() async throws(StoreError) {
+        try await threads.run { [directory] () throws(StoreError) in try directory.checkWritable() }
+    }
+}

@@ -1,0 +1,165 @@
+internal import CTauSystem
+internal import Glibc
+
+/// What a child process is to be.
+public struct ChildRequest: Sendable {
+    /// The program's absolute path.
+    public var executable: String
+    /// Without the program's name.
+    public var arguments: [String]
+    /// `NAME=value`; nothing of the server's own environment is added.
+    public var environment: [String]
+    /// Becomes standard output and standard error.
+    public var output: Int32
+    /// Become descriptors 3, 4, … in this order, at most eight. Everything else of the server's is closed in the child.
+    public var inherited: [Int32] = []
+    /// A directory that appears at a fixed path, in a mount namespace of the child's own. Needs root.
+    public var binding: Binding?
+    /// Whom to become, with no further groups. Needs root.
+    public var identity: Identity?
+    public var limits = Limits()
+
+    public struct Binding: Sendable {
+        public var directory: Int32
+        public var target: String
+
+        public init(directory: Int32, target: String) {
+            self.directory = directory
+            self.target = target
+        }
+    }
+
+    public struct Identity: Sendable, Hashable {
+        public var userID: UInt32
+        public var groupID: UInt32
+
+        public init(userID: UInt32, groupID: UInt32) {
+            self.userID = userID
+            self.groupID = groupID
+        }
+    }
+
+    /// Resource limits; nil leaves one as it is. Core dumps are always off.
+    public struct Limits: Sendable {
+        public var openFiles: Int?
+        /// Bytes of one file.
+        public var fileBytes: Int?
+        public var lockedBytes: Int?
+        public var processorSeconds: Int?
+        /// Processes and threads of the user, over all children.
+        public var processes: Int?
+
+        public init() {}
+    }
+
+    public init(executable: String, arguments: [String], environment: [String], output: Int32) {
+        self.executable = executable
+        self.arguments = arguments
+        self.environment = environment
+        self.output = output
+    }
+}
+
+/// How a process ended.
+public enum ExitStatus: Sendable, Hashable {
+    case code(Int32)
+    case signal(Int32)
+
+    /// As a shell reports it: the exit code, or 128 and the signal.
+    public var shellCode: Int32 {
+        switch self {
+        case .code(let code): code
+        case .signal(let signal): 128 + signal
+        }
+    }
+}
+
+/// A running child in a process group of its own.
+///
+/// What a child ties to its parent's life (PR_SET_PDEATHSIG) is tied to the *thread* that spawned it.
+public struct ChildProcess: ~Copyable, Sendable {
+    private let process: Int32
+    private let descriptor: FileDescriptor
+
+    /// Starts the child; the calling thread waits until it has executed its program.
+    public static func spawn(_ request: ChildRequest) throws(SystemError) -> ChildProcess {
+        var pidfd: Int32 = -1
+        var failure = tau_spawn_failure()
+        let process = request.withRaw { tau_spawn(&$0, &pidfd, &failure) }
+        guard process >= 0 else {
+            let step = failure.step.map { String(cString: $0) } ?? "spawn"
+            throw SystemError(call: "\(step) for \(request.executable)", code: failure.error)
+        }
+        return ChildProcess(process: process, descriptor: FileDescriptor(adopting: pidfd))
+    }
+
+    /// Readable once the child has ended.
+    public var endDescriptor: Int32 { descriptor.number }
+
+    /// Sends SIGKILL to the child's whole process group. The group's name is safe from reuse until `reap`.
+    public func killGroup() { _ = kill(-process, SIGKILL) }
+
+    /// Waits for the child and removes it from the process table.
+    public consuming func reap() -> ExitStatus {
+        var status: Int32 = 0
+        while waitpid(process, &status, 0) < 0, errno == EINTR {}
+        let signal = status & 0x7F
+        return signal == 0 ? .code((status >> 8) & 0xFF) : .signal(signal)
+    }
+}
+
+/// Waits until a child's child has ended, but not longer than the given time.
+///
+/// Orphans go to the first process of the machine or container. If that is the server, it must also remove them from
+/// the process table, as it does here; otherwise every command would leave an entry behind.
+public func waitForEnd(ofOrphan process: Int32, milliseconds: Int) {
+    let number = tau_pidfd_open(process)
+    guard number >= 0 else { return }
+    let descriptor = FileDescriptor(adopting: number)
+    _ = try? waitForInput([descriptor.number], milliseconds: milliseconds)
+    _ = waitpid(process, nil, WNOHANG)
+}
+
+extension ChildRequest {
+    fileprivate func withRaw<Result>(_ body: (inout tau_spawn_request) -> Result) -> Result {
+        var raw = tau_spawn_request()
+        raw.output = output
+        raw.bind_directory = binding?.directory ?? -1
+        raw.drops_privileges = identity == nil ? 0 : 1
+        raw.user = identity?.userID ?? 0
+        raw.group = identity?.groupID ?? 0
+        raw.max_open_files = UInt64(limits.openFiles ?? 0)
+        raw.max_file_bytes = UInt64(limits.fileBytes ?? 0)
+        raw.max_locked_bytes = UInt64(limits.lockedBytes ?? 0)
+        raw.max_cpu_seconds = UInt64(limits.processorSeconds ?? 0)
+        raw.max_processes = UInt64(limits.processes ?? 0)
+        precondition(inherited.count <= Int(TAU_SPAWN_MAX_INHERITED), "too many inherited descriptors")
+        raw.inherited_count = UInt32(inherited.count)
+        withUnsafeMutableBytes(of: &raw.inherited) { $0.copyBytes(from: inherited.withUnsafeBytes(Array.init)) }
+        return withCStrings([executable] + arguments) { arguments in
+            withCStrings(environment) { environment in
+                executable.withCString { executable in
+                    (binding?.target ?? "").withCString { target in
+                        raw.executable = executable
+                        raw.arguments = arguments
+                        raw.environment = environment
+                        raw.bind_target = target
+                        return body(&raw)
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// A NULL-terminated list of C strings that lives as long as `body` runs.
+private func withCStrings<Result>(
+    _ strings: [String], _ body: (UnsafePointer<UnsafeMutablePointer<CChar>?>) -> Result
+) -> Result {
+    let copies = strings.map { strdup($0) }
+    defer { for copy in copies { free(copy) } }
+    return (copies + [nil]).withUnsafeBufferPointer { buffer in
+        guard let base = buffer.baseAddress else { preconditionFailure("an array of one element has a base") }
+        return body(base)
+    }
+}

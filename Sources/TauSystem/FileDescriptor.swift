@@ -1,0 +1,117 @@
+internal import CTauSystem
+internal import Glibc
+
+/// An open file descriptor with one owner, whose end closes it: never twice, never not at all.
+///
+/// All calls may block, except on descriptors that were opened not to.
+public struct FileDescriptor: ~Copyable, Sendable {
+    /// Valid for as long as this owner lives.
+    public let number: Int32
+
+    /// Takes over a descriptor that nobody else will close.
+    public init(adopting number: Int32) { self.number = number }
+
+    deinit { _ = Glibc.close(number) }
+
+    /// Up to `count` bytes from where the last read ended; none at the end of the file.
+    public func read(atMost count: Int) throws(SystemError) -> [UInt8] {
+        var failure: SystemError?
+        let bytes = [UInt8](unsafeUninitializedCapacity: count) { buffer, filled in
+            do throws(SystemError) {
+                filled = try retryingInterrupts("read") { Glibc.read(number, buffer.baseAddress, count) }
+            } catch {
+                failure = error
+            }
+        }
+        if let failure { throw failure }
+        return bytes
+    }
+
+    /// Everything up to the end of the file; nil if that is more than `limit` bytes, of which no more than one is read.
+    public func readAll(limit: Int) throws(SystemError) -> [UInt8]? {
+        let expected = Int(clamping: try status().size)
+        guard expected <= limit else { return nil }
+        // One byte more than the file claims to have: most files then need two calls, and growth is noticed.
+        var bytes = try read(atMost: expected + 1)
+        while true {
+            guard bytes.count <= limit else { return nil }
+            let more = try read(atMost: min(limit + 1 - bytes.count, 1 << 20))
+            if more.isEmpty { return bytes }
+            bytes += more
+        }
+    }
+
+    /// Writes all the bytes.
+    public func write(_ bytes: some Collection<UInt8>) throws(SystemError) {
+        var failure: SystemError?
+        let contiguous = ContiguousArray(bytes)
+        contiguous.withUnsafeBytes { buffer in
+            do throws(SystemError) {
+                var written = 0
+                while written < buffer.count {
+                    let rest = UnsafeRawBufferPointer(rebasing: buffer[written...])
+                    written += try retryingInterrupts("write") { Glibc.write(number, rest.baseAddress, rest.count) }
+                }
+            } catch {
+                failure = error
+            }
+        }
+        if let failure { throw failure }
+    }
+
+    /// Waits until what was written, or a directory's list of names, is on disk.
+    public func synchronize() throws(SystemError) {
+        _ = try retryingInterrupts("fsync") { fsync(number) }
+    }
+
+    /// The permission bits, such as `0o644`.
+    public func changeMode(to mode: UInt32) throws(SystemError) {
+        guard fchmod(number, mode) == 0 else { throw .last("fchmod") }
+    }
+
+    public func changeOwner(user: UInt32, group: UInt32) throws(SystemError) {
+        guard fchown(number, user, group) == 0 else { throw .last("fchown") }
+    }
+
+    public func status() throws(SystemError) -> FileStatus {
+        var value = stat()
+        guard fstat(number, &value) == 0 else { throw .last("fstat") }
+        return FileStatus(value)
+    }
+}
+
+/// What the file system knows of a file.
+public struct FileStatus: Sendable, Hashable {
+    public enum Kind: Sendable {
+        case regular, directory, symbolicLink
+        /// A FIFO, a socket or a device.
+        case special
+    }
+
+    public let kind: Kind
+    /// Bytes.
+    public let size: Int64
+    /// The permission bits, with set-user-id, set-group-id and sticky.
+    public let permissions: UInt32
+    public let userID: UInt32
+    public let device: UInt64
+    public let inode: UInt64
+    /// Nanoseconds since 1970 of the last change of the content.
+    public let modified: Int64
+
+    init(_ value: stat) {
+        kind =
+            switch value.st_mode & S_IFMT {
+            case S_IFREG: .regular
+            case S_IFDIR: .directory
+            case S_IFLNK: .symbolicLink
+            default: .special
+            }
+        size = Int64(value.st_size)
+        permissions = UInt32(value.st_mode & 0o7777)
+        userID = value.st_uid
+        device = UInt64(value.st_dev)
+        inode = UInt64(value.st_ino)
+        modified = Int64(value.st_mtim.tv_sec) &* 1_000_000_000 &+ Int64(value.st_mtim.tv_nsec)
+    }
+}

@@ -1,0 +1,123 @@
+internal import TauCore
+internal import TauSystem
+
+/// Runs shell commands in the sandbox.
+struct BashTool: Tool {
+    let workspace: Workspace
+    let sandbox: Sandbox
+    /// Shared by all sessions.
+    let slots: Slots
+
+    var definition: ToolDefinition { Self.definition(workspace.limits) }
+
+    static func definition(_ limits: ToolLimits) -> ToolDefinition {
+        ToolDefinition(
+            name: "bash",
+            description: """
+                Run a bash command in \(WorkspacePath.mountPoint) and return what it writes to standard output and \
+                standard error. Only the last \(limits.maxLines) lines or \(ByteCount.text(limits.maxBytes)) are \
+                returned, whichever is less; longer output is kept in a file. There is no network, only \
+                \(WorkspacePath.mountPoint) and /tmp can be written, /tmp is empty for each command, and whatever \
+                still runs when the command ends is stopped.
+                """,
+            parameters: .arguments(
+                [
+                    "command": .argument("string", "The bash command"),
+                    "timeout": .argument(
+                        "number",
+                        """
+                        Seconds after which the command is stopped; \(limits.commandTimeoutSeconds) if left out, \
+                        at most \(limits.longestTimeoutSeconds)
+                        """),
+                ], required: ["command"]))
+    }
+
+    func run(_ invocation: ToolInvocation) async throws(ToolFailure) -> ToolOutput {
+        let command = try Self.command(invocation.arguments, workspace.limits)
+        let timeout = try Self.timeoutSeconds(invocation.arguments, workspace.limits)
+        try await slots.acquire()
+        defer { slots.release() }
+        let execution: CommandExecution
+        do throws(SystemError) {
+            execution = try CommandExecution(
+                command: command, timeoutSeconds: timeout, sandbox: sandbox, workspace: workspace,
+                report: invocation.report)
+        } catch {
+            throw ToolFailure(.failed, "The command could not be started: \(error.reason)")
+        }
+        return try Self.answer(await execution.run(), timeoutSeconds: timeout, workspace.limits)
+    }
+
+    // MARK: Arguments
+
+    private static func command(_ arguments: JSONObject, _ limits: ToolLimits) throws(ToolFailure) -> String {
+        let command = try arguments.requiredString("command")
+        guard !command.utf8.contains(0) else {
+            throw ToolFailure(.invalidArguments, "The command contains a NUL character")
+        }
+        guard command.utf8.count <= limits.maxCommandBytes else {
+            throw ToolFailure(
+                .invalidArguments,
+                "The command is longer than \(ByteCount.text(limits.maxCommandBytes)); write it to a file and run that")
+        }
+        return command
+    }
+
+    private static func timeoutSeconds(_ arguments: JSONObject, _ limits: ToolLimits) throws(ToolFailure) -> Double {
+        guard let seconds = try arguments.optionalDouble("timeout") else { return Double(limits.commandTimeoutSeconds) }
+        guard seconds > 0 else {
+            throw ToolFailure(.invalidArguments, "The argument 'timeout' must be more than 0 seconds")
+        }
+        return min(seconds, Double(limits.longestTimeoutSeconds))
+    }
+
+    // MARK: Answer
+
+    private static func answer(
+        _ outcome: CommandExecution.Outcome, timeoutSeconds: Double, _ limits: ToolLimits
+    ) throws(ToolFailure) -> ToolOutput {
+        let output = outcome.output
+        let text = shownText(output)
+        func failure(_ code: ToolFailure.Code, _ line: String) -> ToolFailure {
+            ToolFailure(code, text.isEmpty ? line : text + "\n\n" + line, details: output.details)
+        }
+        switch outcome.end {
+        case .exited(.code(0)):
+            return ToolOutput(text: text.isEmpty ? "(no output)" : text, details: output.details)
+        case .exited(let status):
+            throw failure(.failed, "Command exited with code \(status.shellCode)")
+        case .timedOut:
+            let seconds = JSONValue.double(timeoutSeconds).text
+            throw failure(.timedOut, "Command timed out after \(seconds) seconds")
+        case .aborted:
+            throw failure(.aborted, "Command aborted")
+        case .tooMuchOutput:
+            throw failure(
+                .tooLarge, "Command stopped because it wrote more than \(ByteCount.text(limits.outputStopBytes))")
+        case .failed(let error):
+            throw failure(.failed, "The command could not be run: \(error.reason)")
+        }
+    }
+
+    /// The output, and behind it what of it is shown if that is not all.
+    private static func shownText(_ output: CommandOutput.Shown) -> String {
+        let truncation = output.truncation
+        guard let bound = truncation.truncatedBy else { return output.text }
+        var note = "Showing lines "
+        let last = truncation.totalLines
+        if truncation.lastLinePartial {
+            note = "Showing the last \(ByteCount.text(truncation.outputBytes)) of line \(last)"
+        } else {
+            note += "\(last - truncation.outputLines + 1)-\(last) of \(last)"
+            if bound == .bytes { note += " (\(ByteCount.text(truncation.maxBytes)) limit)" }
+        }
+        note += ". "
+        note += output.filePath.map { "Full output: \($0)" } ?? "The full output could not be kept."
+        return output.text + "\n\n[\(note)]"
+    }
+}
+
+extension ToolLimits {
+    /// A default that is longer than the maximum raises it: who sets one means it.
+    var longestTimeoutSeconds: Int { max(commandTimeoutSeconds, maxCommandTimeoutSeconds) }
+}

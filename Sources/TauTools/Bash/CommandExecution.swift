@@ -1,0 +1,159 @@
+internal import TauCore
+internal import TauSystem
+
+/// How a command ended.
+enum CommandEnd: Sendable, Hashable {
+    case exited(ExitStatus)
+    case timedOut
+    case aborted
+    case tooMuchOutput
+    /// It could not be run or watched.
+    case failed(SystemError)
+}
+
+/// One command, from its start to the end of everything that it started.
+///
+/// It keeps a thread of its own all the time: bubblewrap dies with the thread that spawned it, and threads of a pool
+/// may end at any moment.
+struct CommandExecution: Sendable {
+    let command: String
+    let timeoutSeconds: Double
+    let sandbox: Sandbox
+    let workspace: Workspace
+    let report: @Sendable (ToolOutput) -> Void
+    private let cancellation: EventDescriptor
+
+    struct Outcome: Sendable {
+        var end: CommandEnd
+        var output: CommandOutput.Shown
+    }
+
+    init(
+        command: String, timeoutSeconds: Double, sandbox: Sandbox, workspace: Workspace,
+        report: @escaping @Sendable (ToolOutput) -> Void
+    ) throws(SystemError) {
+        self.command = command
+        self.timeoutSeconds = timeoutSeconds
+        self.sandbox = sandbox
+        self.workspace = workspace
+        self.report = report
+        cancellation = try EventDescriptor()
+    }
+
+    /// Runs the command. When this returns nothing of it is left; cancelling the task ends it at once.
+    func run() async -> Outcome {
+        await withTaskCancellationHandler {
+            await withCheckedContinuation { continuation in
+                do throws(SystemError) {
+                    try SystemThread.start { continuation.resume(returning: execute()) }
+                } catch {
+                    var nothing = CommandOutput(workspace: workspace)
+                    continuation.resume(returning: Outcome(end: .failed(error), output: nothing.shown()))
+                }
+            }
+        } onCancel: {
+            cancellation.signal()
+        }
+    }
+
+    private func execute() -> Outcome {
+        var output = CommandOutput(workspace: workspace)
+        let end: CommandEnd
+        do throws(SystemError) {
+            end = try execute(&output)
+        } catch {
+            end = .failed(error)
+        }
+        return Outcome(end: end, output: output.shown())
+    }
+
+    private func execute(_ output: inout CommandOutput) throws(SystemError) -> CommandEnd {
+        let pipe = try Pipe()
+        let files = try Sandbox.Files()
+        let child = try ChildProcess.spawn(
+            sandbox.request(
+                command: command, workspace: workspace, output: pipe.writing.number, files: files,
+                timeoutSeconds: Int(timeoutSeconds.rounded(.up))))
+        // Only the child's own copies may keep the pipes open, or their ends would never come.
+        let reading = pipe.closingWritingEnd()
+        let information = files.closingChildsEnds()
+        var end: CommandEnd?
+        do throws(SystemError) {
+            end = try watch(child.endDescriptor, reading, &output)
+        } catch {
+            end = .failed(error)
+        }
+        // Bubblewrap and the sandbox's first process are in the group; everything else in the sandbox ends with the
+        // latter.
+        child.killGroup()
+        let status = child.reap()
+        waitForSandbox(information)
+        return end ?? .exited(status)
+    }
+
+    /// Reads until the command ends, by itself (nil) or because it has to.
+    private func watch(
+        _ endDescriptor: Int32, _ reading: borrowing FileDescriptor, _ output: inout CommandOutput
+    ) throws(SystemError) -> CommandEnd? {
+        let deadline = monotonicMilliseconds() + Int(timeoutSeconds * 1000)
+        var nextReport = 0
+        var hasNews = false
+        var isOpen = true
+        while true {
+            let now = monotonicMilliseconds()
+            if now >= deadline { return .timedOut }
+            if hasNews, now >= nextReport {
+                let shown = output.shown()
+                report(ToolOutput(text: shown.text, details: shown.details))
+                nextReport = now + workspace.limits.reportIntervalMilliseconds
+                hasNews = false
+            }
+            let wake = hasNews ? min(deadline, nextReport) : deadline
+            let ready = try waitForInput(
+                [cancellation.number, endDescriptor, isOpen ? reading.number : -1], milliseconds: wake - now)
+            if ready[0] { return .aborted }
+            if ready[1] { return try drain(reading, &output) }
+            if ready[2] {
+                isOpen = try readPiece(reading, &output)
+                hasNews = isOpen
+            }
+            if output.exceedsStopLimit { return .tooMuchOutput }
+        }
+    }
+
+    /// Reads what was still under way when the command ended, but does not wait for the pipe's end, which a process
+    /// that the command left behind can put off.
+    private func drain(
+        _ reading: borrowing FileDescriptor, _ output: inout CommandOutput
+    ) throws(SystemError) -> CommandEnd? {
+        let deadline = monotonicMilliseconds() + workspace.limits.outputGraceMilliseconds
+        while true {
+            let ready = try waitForInput([reading.number], milliseconds: deadline - monotonicMilliseconds())
+            guard ready[0], try readPiece(reading, &output), monotonicMilliseconds() < deadline else { return nil }
+            if output.exceedsStopLimit { return .tooMuchOutput }
+        }
+    }
+
+    /// False at the end of the pipe. Blocks unless there is something.
+    private func readPiece(
+        _ reading: borrowing FileDescriptor, _ output: inout CommandOutput
+    ) throws(SystemError) -> Bool {
+        let bytes = try reading.read(atMost: 65_536)
+        output.append(bytes)
+        return !bytes.isEmpty
+    }
+
+    /// Waits until the sandbox's first process is gone, which the kernel lets go only after all others in there. By
+    /// then it has been killed, so this takes no time worth mentioning.
+    private func waitForSandbox(_ information: borrowing FileDescriptor) {
+        do throws(SystemError) {
+            guard try waitForInput([information.number], milliseconds: 0)[0],
+                let value = try? JSONValue(parsing: information.read(atMost: 4096)),
+                let process = value["child-pid"]?.integer
+            else { return }
+            waitForEnd(ofOrphan: Int32(clamping: process), milliseconds: 1000)
+        } catch {
+            // The kill does not depend on it.
+        }
+    }
+}

@@ -1,0 +1,105 @@
+internal import Glibc
+public import TauCore
+public import TauSystem
+
+/// The tools that Tau brings along: `read`, `write`, `edit` and `bash`, in a workspace for each session.
+public struct BuiltInTools: ToolCatalog {
+    public let listings: [ToolListing]
+
+    private let configuration: ToolsConfiguration
+    private let root: WorkspaceRoot
+    private let sandbox: SandboxStatus
+    private let commandSlots: Slots
+    private let threads: BlockingThreads
+
+    /// Makes the directory of the workspaces and tries the sandbox, which takes some ten milliseconds. Without a
+    /// working sandbox there is no `bash`, and its listing says why.
+    ///
+    /// File work runs on `threads`. Throws `unavailable` if the directory cannot be used, or the tools' user is root.
+    public static func make(
+        configuration: ToolsConfiguration, threads: BlockingThreads
+    ) async throws(ToolFailure) -> BuiltInTools {
+        try await make(configuration: configuration, threads: threads, sandboxPrograms: nil)
+    }
+
+    /// `sandboxPrograms` are the places where bubblewrap may be.
+    static func make(
+        configuration: ToolsConfiguration, threads: BlockingThreads, sandboxPrograms: [String]?
+    ) async throws(ToolFailure) -> BuiltInTools {
+        guard configuration.toolUserID != 0, configuration.toolGroupID != 0 else {
+            throw ToolFailure(.unavailable, "The tools must not run as root")
+        }
+        let identity =
+            geteuid() == 0
+            ? ChildRequest.Identity(userID: configuration.toolUserID, groupID: configuration.toolGroupID) : nil
+        let root: WorkspaceRoot
+        do throws(SystemError) {
+            root = try await threads.run { () throws(SystemError) in
+                try WorkspaceRoot(path: configuration.workspaceRoot, owner: identity)
+            }
+        } catch {
+            throw ToolFailure(.unavailable, "The workspace directory cannot be used: \(error)")
+        }
+        let sandbox = await Sandbox.probe(
+            root: root, limits: configuration.limits, threads: threads, programs: sandboxPrograms)
+        return BuiltInTools(configuration: configuration, root: root, sandbox: sandbox, threads: threads)
+    }
+
+    private init(
+        configuration: ToolsConfiguration, root: WorkspaceRoot, sandbox: SandboxStatus, threads: BlockingThreads
+    ) {
+        self.configuration = configuration
+        self.root = root
+        self.sandbox = sandbox
+        self.threads = threads
+        let limits = configuration.limits
+        commandSlots = Slots(
+            count: limits.maxConcurrentCommands, maxWaiting: limits.maxQueuedCommands - limits.maxConcurrentCommands)
+        var reason: String?
+        if case .unavailable(let text) = sandbox { reason = text }
+        listings = [
+            ToolListing(definition: ReadTool.definition(limits), policy: configuration.policy(of: "read")),
+            ToolListing(
+                definition: BashTool.definition(limits), policy: configuration.policy(of: "bash"), unavailable: reason),
+            ToolListing(definition: EditTool.definition, policy: configuration.policy(of: "edit")),
+            ToolListing(definition: WriteTool.definition, policy: configuration.policy(of: "write")),
+        ]
+    }
+
+    public func toolbox(for session: SessionID) async throws(ToolFailure) -> Toolbox {
+        let name = try Self.directoryName(session)
+        let workspace: Workspace
+        do throws(SystemError) {
+            workspace = try await Workspace.open(name, in: root, limits: configuration.limits, threads: threads)
+        } catch {
+            throw ToolFailure(.unavailable, "The workspace cannot be used: \(error.reason)")
+        }
+        var tools: [any Tool] = [ReadTool(workspace: workspace)]
+        if case .ready(let sandbox) = sandbox {
+            tools.append(BashTool(workspace: workspace, sandbox: sandbox, slots: commandSlots))
+        }
+        tools += [EditTool(workspace: workspace), WriteTool(workspace: workspace)]
+        return Toolbox(tools: tools.filter { configuration.policy(of: $0.definition.name) != .deny })
+    }
+
+    public func removeWorkspace(of session: SessionID) async throws(ToolFailure) {
+        let name = try Self.directoryName(session)
+        do throws(SystemError) {
+            try await threads.run { [root] () throws(SystemError) in try root.remove(name) }
+        } catch {
+            throw ToolFailure(.failed, "The workspace could not be removed: \(error.reason)")
+        }
+    }
+
+    /// Ids that came unchecked from a foreign file may hold anything, and then are nobody's workspace.
+    private static func directoryName(_ session: SessionID) throws(ToolFailure) -> String {
+        guard SessionID(session.rawValue) != nil else {
+            throw ToolFailure(.invalidArguments, "The session's id cannot name a workspace")
+        }
+        return session.rawValue
+    }
+}
+
+extension ToolsConfiguration {
+    func policy(of tool: String) -> ToolPolicy { policies[tool] ?? .allow }
+}

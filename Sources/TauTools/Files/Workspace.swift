@@ -1,0 +1,198 @@
+internal import Glibc
+internal import TauCore
+internal import TauSystem
+
+/// The directory that one session's tools see. Every path is resolved by the kernel beneath it.
+///
+/// The calls block; they run on the threads for that, through `perform` and `change`.
+final class Workspace: Sendable {
+    let directory: Directory
+    /// Its path on the server, which only the server chooses.
+    let hostPath: String
+    /// Who owns what is made here; nil where the server is not root and everything is its own.
+    let owner: ChildRequest.Identity?
+    let limits: ToolLimits
+    private let threads: BlockingThreads
+    /// One change at a time, so that calls of one batch on the same file do not undo each other.
+    private let changes = Slots(count: 1, maxWaiting: 1024)
+
+    init(
+        directory: Directory, hostPath: String, owner: ChildRequest.Identity?, limits: ToolLimits,
+        threads: BlockingThreads
+    ) {
+        self.directory = directory
+        self.hostPath = hostPath
+        self.owner = owner
+        self.limits = limits
+        self.threads = threads
+    }
+
+    /// The workspace of that name, made if it does not exist.
+    static func open(
+        _ name: String, in root: WorkspaceRoot, limits: ToolLimits, threads: BlockingThreads
+    ) async throws(SystemError) -> Workspace {
+        let (directory, path) = try await threads.run { () throws(SystemError) in try root.open(name) }
+        return Workspace(directory: directory, hostPath: path, owner: root.owner, limits: limits, threads: threads)
+    }
+
+    /// Runs work that only reads.
+    func perform<Value: Sendable>(
+        _ body: @escaping @Sendable () throws(ToolFailure) -> Value
+    ) async throws(ToolFailure) -> Value {
+        guard !Task.isCancelled else { throw .aborted }
+        return try await threads.run(body)
+    }
+
+    /// Runs work that changes files. Once begun it is finished, even if the caller is cancelled.
+    func change<Value: Sendable>(
+        _ body: @escaping @Sendable () throws(ToolFailure) -> Value
+    ) async throws(ToolFailure) -> Value {
+        try await changes.acquire()
+        defer { changes.release() }
+        return try await threads.run(body)
+    }
+
+    // MARK: Reading
+
+    /// A file's bytes and what tells this version of it from others.
+    struct Content: Sendable {
+        var bytes: [UInt8]
+        var status: FileStatus
+    }
+
+    /// Reads a regular file of at most `limit` bytes.
+    func read(_ path: WorkspacePath, limit: Int) throws(ToolFailure) -> Content {
+        do throws(SystemError) {
+            let file = try directory.openFile(path.bytes, links: .followedBeneath)
+            let status = try file.status()
+            switch status.kind {
+            case .regular: break
+            case .directory: throw SystemError(call: "read", code: EISDIR)
+            default: throw SystemError(call: "read", code: ENXIO)
+            }
+            guard let bytes = try file.readAll(limit: limit) else { throw SystemError(call: "read", code: EFBIG) }
+            return Content(bytes: bytes, status: status)
+        } catch {
+            if error.code == EFBIG { throw Self.tooLarge(path, limit: limit) }
+            throw ToolFailure(error, path: path)
+        }
+    }
+
+    static func tooLarge(_ path: WorkspacePath, limit: Int) -> ToolFailure {
+        ToolFailure(
+            .tooLarge,
+            """
+            \(path.text) is larger than \(ByteCount.text(limit)), the limit here; use bash (head, sed) on parts of it
+            """)
+    }
+
+    // MARK: Writing
+
+    /// Makes the file, or replaces it in one step; missing directories are made. Links on the way are refused, one in
+    /// the file's own place is replaced and not followed.
+    ///
+    /// With `expected`, the file must still be that version; otherwise somebody else's change would be lost.
+    func write(_ path: WorkspacePath, _ bytes: [UInt8], replacing expected: FileStatus? = nil) throws(ToolFailure) {
+        guard bytes.count <= limits.maxWriteBytes else {
+            throw ToolFailure(.tooLarge, "The content is larger than \(ByteCount.text(limits.maxWriteBytes))")
+        }
+        guard let (components, name) = path.directoryAndName else {
+            throw ToolFailure(.invalidArguments, "\(path.text) does not name a file")
+        }
+        do throws(SystemError) {
+            let parent = try makeDirectories(components)
+            try replace(name, in: parent, with: bytes, replacing: expected)
+        } catch {
+            if error == Self.changedMeanwhile {
+                throw ToolFailure(.failed, "\(path.text) was changed by something else meanwhile; read it again")
+            }
+            throw ToolFailure(error, path: path)
+        }
+    }
+
+    private static let changedMeanwhile = SystemError(call: "replace", code: ESTALE)
+
+    private func replace(
+        _ name: [UInt8], in parent: Directory, with bytes: [UInt8], replacing expected: FileStatus?
+    ) throws(SystemError) {
+        var mode: UInt32 = 0o644
+        if let old = try parent.statusIfPresent(of: name) {
+            switch old.kind {
+            case .regular: mode = old.permissions & 0o777
+            case .symbolicLink: break
+            case .directory: throw SystemError(call: "replace", code: EISDIR)
+            case .special: throw SystemError(call: "replace", code: ENXIO)
+            }
+        }
+        let temporary = Array(".tau-\(String(UInt64.random(in: .min ... .max), radix: 16)).tmp".utf8)
+        let file = try parent.createFile(temporary, mode: 0o600)
+        do throws(SystemError) {
+            try file.write(bytes)
+            if let owner { try file.changeOwner(user: owner.userID, group: owner.groupID) }
+            try file.changeMode(to: mode)
+            try file.synchronize()
+            if let expected, try parent.statusIfPresent(of: name) != expected { throw Self.changedMeanwhile }
+            try parent.rename(temporary, to: name)
+        } catch {
+            try? parent.removeFile(temporary)
+            throw error
+        }
+        try parent.descriptor.synchronize()
+    }
+
+    /// Opens a directory, and makes what is missing of it.
+    func makeDirectories(_ components: [[UInt8]]) throws(SystemError) -> Directory {
+        var current = directory
+        for count in components.indices.map({ $0 + 1 }) {
+            // From the workspace itself each time: only from there does the kernel know when ".." has gone too far.
+            let path = Array(components[..<count].joined(separator: [UInt8(ascii: "/")]))
+            do throws(SystemError) {
+                current = try directory.openDirectory(path, links: .refused)
+            } catch where error.code == ENOENT {
+                current = try makeDirectory(components[count - 1], in: current, path: path)
+            }
+        }
+        return current
+    }
+
+    private func makeDirectory(
+        _ name: [UInt8], in parent: Directory, path: [UInt8]
+    ) throws(SystemError) -> Directory {
+        do throws(SystemError) {
+            try parent.makeDirectory(name, mode: 0o755)
+        } catch where error.code == EEXIST {
+            // Made by a command at the same moment.
+            return try directory.openDirectory(path, links: .refused)
+        }
+        let made = try directory.openDirectory(path, links: .refused)
+        if let owner { try made.descriptor.changeOwner(user: owner.userID, group: owner.groupID) }
+        return made
+    }
+}
+
+extension Directory {
+    /// nil if nothing has that name.
+    fileprivate func statusIfPresent(of name: [UInt8]) throws(SystemError) -> FileStatus? {
+        do throws(SystemError) {
+            return try status(of: name)
+        } catch where error.code == ENOENT {
+            return nil
+        }
+    }
+}
+
+extension ToolFailure {
+    /// A failure to use a file, in words for the model, which never name a path of the server's.
+    init(_ error: SystemError, path: WorkspacePath) {
+        let name = path.text
+        switch error.code {
+        case ENOENT: self.init(.failed, "File not found: \(name)")
+        case EXDEV: self.init(.denied, "\(name) leads outside the workspace")
+        case ELOOP: self.init(.denied, "\(name) leads through a symbolic link that cannot be used here")
+        case EISDIR: self.init(.failed, "\(name) is a directory")
+        case ENOTDIR: self.init(.failed, "A part of \(name) is not a directory")
+        case ENXIO, ENODEV: self.init(.failed, "\(name) is not a regular file")
+        default: self.init(.failed, "Cannot use \(name): \(error.reason)")
+        }
+    }
+}

@@ -1,0 +1,48 @@
+/// Writes server-sent events (WHATWG HTML, 9.2.6).
+public enum EventStreamWriter {
+    /// One event. Line ends in the data start a further `data:` line, so nothing in it can end the event or begin another.
+    ///
+    /// `id` and `type` must not hold line ends; what follows one is left out.
+    public static func event(id: String?, type: String?, data: [UInt8]) -> [UInt8] {
+        var bytes: [UInt8] = []
+        bytes.reserveCapacity(data.count + 64)
+        if let id { field("id", Array(id.utf8), &bytes) }
+        if let type { field("event", Array(type.utf8), &bytes) }
+        var start = 0
+        var index = 0
+        func line(_ end: Int) {
+            bytes.append(contentsOf: "data: ".utf8)
+            bytes.append(contentsOf: data[start..<end])
+            bytes.append(UInt8(ascii: "\n"))
+        }
+        while index < data.count {
+            let byte = data[index]
+            guard byte == UInt8(ascii: "\n") || byte == UInt8(ascii: "\r") else {
+                index += 1
+                continue
+            }
+            line(index)
+            let isPair = byte == UInt8(ascii: "\r") && index + 1 < data.count && data[index + 1] == UInt8(ascii: "\n")
+            index += isPair ? 2 : 1
+            start = index
+        }
+        line(data.count)
+        bytes.append(UInt8(ascii: "\n"))
+        return bytes
+    }
+
+    /// A comment, which readers ignore: a sign of life.
+    public static func comment(_ text: String) -> [UInt8] {
+        var bytes: [UInt8] = []
+        field("", Array(text.utf8), &bytes)
+        bytes.append(UInt8(ascii: "\n"))
+        return bytes
+    }
+
+    private static func field(_ name: String, _ value: [UInt8], _ bytes: inout [UInt8]) {
+        bytes.append(contentsOf: name.utf8)
+        bytes.append(contentsOf: ": ".utf8)
+        bytes.append(contentsOf: value.prefix { $0 != UInt8(ascii: "\n") && $0 != UInt8(ascii: "\r") && $0 != 0 })
+        bytes.append(UInt8(ascii: "\n"))
+    }
+}

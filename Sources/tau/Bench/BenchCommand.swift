@@ -1,0 +1,131 @@
+internal import ArgumentParser
+internal import Glibc
+internal import TauCore
+internal import TauSystem
+
+/// `tau bench`: the figures of the README, measured here and now.
+struct BenchCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "bench", abstract: "Measure this machine: turns, contexts, appends, start.",
+        discussion: """
+            Starts servers of its own on directories of its own and removes them afterwards. Takes about a minute.
+            Timings of one run are compared within that run: the disk's own rate is measured beside what depends on it.
+
+            EXAMPLES
+              tau bench
+              tau bench --json > figures.json
+              tau bench --only context --only open
+            """)
+
+    @Flag(help: "One JSON object instead of a table.")
+    var json = false
+
+    @Option(help: "Measure only this: \(BenchCommand.names.joined(separator: ", ")). May be given several times.")
+    var only: [String] = []
+
+    static let names = ["disk", "append", "context", "open", "start", "turn"]
+
+    func run() async throws {
+        for name in only where !Self.names.contains(name) {
+            throw ValidationError("there is no measurement \"\(name)\"; there are \(Self.names.joined(separator: ", "))")
+        }
+        let directory = try BenchDirectory()
+        var figures: [Figure] = []
+        func measure(_ name: String, _ body: () async throws -> [Figure]) async throws {
+            guard only.isEmpty || only.contains(name) else { return }
+            let new = try await body()
+            figures += new
+            if !json { for figure in new { print(figure.line) } }
+        }
+        try await measure("disk") { try StoreBench(directory).disk() }
+        try await measure("append") { try await StoreBench(directory).appends() }
+        try await measure("context") { try StoreBench(directory).contexts() }
+        try await measure("open") { try await StoreBench(directory).opens() }
+        try await measure("start") { try await ServerBench(directory).start() }
+        try await measure("turn") { try await ServerBench(directory).turns() }
+        if json {
+            let members = figures.map { JSONObject.Member(key: $0.name, value: $0.json) }
+            print(JSONValue.object(JSONObject(members: members)).text)
+        }
+    }
+}
+
+/// One measured number.
+struct Figure {
+    var name: String
+    var value: Double
+    var unit: String
+    /// What the project promises; nil where the number only stands beside others.
+    var goal: (text: String, isMet: Bool)?
+
+    init(_ name: String, _ value: Double, _ unit: String, atMost limit: Double? = nil, atLeast floor: Double? = nil) {
+        self.name = name
+        self.value = value
+        self.unit = unit
+        if let limit { goal = ("≤ \(Self.short(limit))", value <= limit) }
+        if let floor { goal = ("≥ \(Self.short(floor))", value >= floor) }
+    }
+
+    var line: String {
+        let number = Self.short(value) + " " + unit
+        let verdict = goal.map { "  \($0.isMet ? "✓" : "✗") goal \($0.text)" } ?? ""
+        return name.padded(to: 52) + number.padded(to: 18) + verdict
+    }
+
+    var json: JSONValue {
+        var object = JSONObject(members: [
+            .init(key: "value", value: .double(value)), .init(key: "unit", value: .string(unit)),
+        ])
+        if let goal {
+            object.update("goal", to: .string(goal.text))
+            object.update("met", to: .bool(goal.isMet))
+        }
+        return .object(object)
+    }
+
+    private static func short(_ value: Double) -> String {
+        if value >= 100 { return String(Int(value.rounded())) }
+        let hundredths = (value * 100).rounded() / 100
+        return JSONWriter.javaScriptNumber(hundredths)
+    }
+}
+
+extension String {
+    fileprivate func padded(to width: Int) -> String { self + String(repeating: " ", count: max(1, width - count)) }
+}
+
+/// A directory that goes with its last reference.
+final class BenchDirectory: Sendable {
+    let path: String
+
+    init() throws {
+        var template = Array("./.tau-bench-XXXXXX".utf8CString)
+        guard mkdtemp(&template) != nil else {
+            throw ConfigurationFailure(key: "bench", problem: "cannot make a directory here: \(String(cString: strerror(errno)))")
+        }
+        path = String(decoding: template.dropLast().map { UInt8(bitPattern: $0) }, as: UTF8.self)
+    }
+
+    deinit {
+        // What cannot be removed is left: there is nobody to tell.
+        try? Directory(path: path).removeContents()
+        rmdir(path)
+    }
+}
+
+/// Milliseconds, sorted.
+struct Timings {
+    private let sorted: [Double]
+
+    init(_ milliseconds: [Double]) { sorted = milliseconds.sorted() }
+
+    func percentile(_ share: Double) -> Double {
+        sorted.isEmpty ? 0 : sorted[min(sorted.count - 1, Int(Double(sorted.count) * share))]
+    }
+}
+
+extension Duration {
+    var milliseconds: Double {
+        Double(components.seconds) * 1000 + Double(components.attoseconds) / 1e15
+    }
+}

@@ -1,0 +1,159 @@
+internal import AsyncHTTPClient
+internal import Glibc
+internal import NIOCore
+internal import NIOHTTP1
+internal import TauCore
+internal import TauSystem
+
+/// A real server in a process of its own, and clients that speak HTTP to it.
+struct ServerBench {
+    private let directory: BenchDirectory
+    private let clock = ContinuousClock()
+    /// Trying again is up to the measurements.
+    private static let http: HTTPClient = {
+        var configuration = HTTPClient.Configuration()
+        configuration.connectionPool.retryConnectionEstablishment = false
+        configuration.connectionPool.concurrentHTTP1ConnectionsPerHostSoftLimit = 64
+        return HTTPClient(configuration: configuration)
+    }()
+    private static let key = "bench-key-of-at-least-sixteen-bytes"
+
+    init(_ directory: BenchDirectory) { self.directory = directory }
+
+    /// Runs `body` with a fresh server; gives the time until it answered as healthy beside the body's result.
+    private func withServer<Result>(
+        _ name: String, _ body: (_ url: String, _ process: pid_t, _ healthyAfter: Duration) async throws -> Result
+    ) async throws -> Result {
+        let port = Int.random(in: 20_000...50_000)
+        let url = "http://127.0.0.1:\(port)"
+        let start = clock.now
+        let process = try spawn(port: port, data: directory.path + "/" + name)
+        defer {
+            kill(process, SIGTERM)
+            var status: Int32 = 0
+            waitpid(process, &status, 0)
+        }
+        while (try? await status("\(url)/health")) != 200 {
+            guard clock.now - start < .seconds(20) else {
+                throw ConfigurationFailure(key: "bench", problem: "the server did not start on port \(port)")
+            }
+            try await Task.sleep(for: .milliseconds(1))
+        }
+        return try await body(url, process, clock.now - start)
+    }
+
+    private func spawn(port: Int, data: String) throws -> pid_t {
+        let arguments = ["tau", "serve", "--port", String(port), "--data-dir", data, "--log-level", "error"]
+        var pointers = arguments.map { strdup($0) } + [nil]
+        let variables = ["TAU_AUTH_ADMIN_KEY=\(Self.key)", "PATH=/usr/local/bin:/usr/bin:/bin"]
+        var environment = variables.map { strdup($0) } + [nil]
+        defer { for pointer in pointers + environment { free(pointer) } }
+        var actions = posix_spawn_file_actions_t()
+        posix_spawn_file_actions_init(&actions)
+        defer { posix_spawn_file_actions_destroy(&actions) }
+        posix_spawn_file_actions_addopen(&actions, STDOUT_FILENO, "/dev/null", O_WRONLY, 0)
+        var process: pid_t = 0
+        let code = posix_spawn(&process, "/proc/self/exe", &actions, nil, &pointers, &environment)
+        guard code == 0 else {
+            throw ConfigurationFailure(key: "bench", problem: "cannot start a server: \(String(cString: strerror(code)))")
+        }
+        return process
+    }
+
+    private func status(_ url: String) async throws -> Int {
+        let response = try await Self.http.execute(HTTPClientRequest(url: url), timeout: .seconds(1))
+        for try await _ in response.body {}
+        return Int(response.status.code)
+    }
+
+    // MARK: Start
+
+    func start() async throws -> [Figure] {
+        var times: [Double] = []
+        var memory = 0.0
+        for number in 0..<5 {
+            let (milliseconds, megabytes) = try await withServer("start\(number)") { _, process, healthyAfter in
+                // Idle means: after what the start itself set in motion.
+                try await Task.sleep(for: .milliseconds(500))
+                return (healthyAfter.milliseconds, Self.residentMegabytes(process))
+            }
+            times.append(milliseconds)
+            memory = max(memory, megabytes)
+        }
+        return [
+            Figure("start until /health answers (median of 5)", Timings(times).percentile(0.5), "ms", atMost: 100),
+            Figure("idle memory (resident, worst of 5)", memory, "MB", atMost: 40),
+        ]
+    }
+
+    private static func residentMegabytes(_ process: pid_t) -> Double {
+        guard let file = fopen("/proc/\(process)/status", "r") else { return 0 }
+        defer { fclose(file) }
+        var buffer = [UInt8](repeating: 0, count: 8192)
+        let text = String(decoding: buffer[..<fread(&buffer, 1, buffer.count, file)], as: UTF8.self)
+        let line = text.split(separator: "\n").first { $0.hasPrefix("VmRSS:") }
+        return (line?.split(whereSeparator: { $0 == " " || $0 == "\t" }).dropFirst().first.flatMap { Double($0) } ?? 0) / 1024
+    }
+
+    // MARK: Turns
+
+    /// One turn: a message goes in over HTTP, the scripted model answers at once, both are on disk, the stream ends.
+    func turns() async throws -> [Figure] {
+        try await withServer("turn") { url, _, _ in
+            let session = try await newSession(url)
+            _ = try await turns(url, session, for: .milliseconds(500))
+            let alone = Timings(try await turns(url, session, for: .seconds(3)))
+            let start = clock.now
+            let crowd = try await withThrowingTaskGroup(of: [Double].self) { group in
+                for _ in 0..<32 {
+                    group.addTask { try await turns(url, try await newSession(url), for: .seconds(5)) }
+                }
+                return try await group.reduce(into: []) { $0 += $1 }
+            }
+            let rate = Double(crowd.count) / (clock.now - start).seconds
+            return [
+                Figure("one turn over HTTP, 1 client, p50", alone.percentile(0.5), "ms", atMost: 3),
+                Figure("one turn over HTTP, 1 client, p99", alone.percentile(0.99), "ms"),
+                Figure("turns over HTTP, 32 clients", rate, "/s", atLeast: 800),
+                Figure("one turn over HTTP, 32 clients, p99", Timings(crowd).percentile(0.99), "ms"),
+            ]
+        }
+    }
+
+    private func post(_ url: String, _ body: JSONValue, accept: String) -> HTTPClientRequest {
+        var request = HTTPClientRequest(url: url)
+        request.method = .POST
+        request.headers.add(name: "Authorization", value: "Bearer \(Self.key)")
+        request.headers.add(name: "Accept", value: accept)
+        request.body = .bytes(ByteBuffer(bytes: body.serialized))
+        return request
+    }
+
+    private func newSession(_ url: String) async throws -> String {
+        let request = post("\(url)/api/agent/v1/sessions", [:], accept: "application/json")
+        let response = try await Self.http.execute(request, timeout: .seconds(10))
+        let body = try await response.body.collect(upTo: 1 << 20)
+        return try JSONValue(parsing: body.readableBytesView)["id"]?.string ?? ""
+    }
+
+    /// The milliseconds of each turn; a new session every hundred turns keeps the context short.
+    private func turns(_ url: String, _ first: String, for duration: Duration) async throws -> [Double] {
+        var session = first
+        var timings: [Double] = []
+        let start = clock.now
+        while clock.now - start < duration {
+            if timings.count % 100 == 99 { session = try await newSession(url) }
+            let request = post(
+                "\(url)/api/agent/v1/sessions/\(session)/runs", ["message": "Hello there."], accept: "text/event-stream")
+            let before = clock.now
+            let response = try await Self.http.execute(request, timeout: .seconds(30))
+            var body = try await response.body.collect(upTo: 1 << 20)
+            timings.append((clock.now - before).milliseconds)
+            let text = body.readString(length: body.readableBytes) ?? ""
+            guard text.contains("\"status\":\"completed\"") else {
+                throw ConfigurationFailure(key: "bench", problem: "a turn failed: \(text.prefix(300))")
+            }
+        }
+        return timings
+    }
+}

@@ -1,0 +1,128 @@
+internal import Glibc
+internal import Logging
+internal import TauCore
+internal import TauStorage
+internal import TauSystem
+
+/// The session store and what is computed from sessions.
+struct StoreBench {
+    private let directory: BenchDirectory
+    private let clock = ContinuousClock()
+    private static let line = String(repeating: "x", count: 350)
+
+    init(_ directory: BenchDirectory) { self.directory = directory }
+
+    /// What the disk itself does: 500 bytes, `fdatasync`, one after the other.
+    func disk() throws -> [Figure] {
+        let path = directory.path + "/disk"
+        let file = open(path, O_WRONLY | O_CREAT | O_TRUNC, 0o600)
+        guard file >= 0 else { throw ConfigurationFailure(key: "bench", problem: "cannot write \(path)") }
+        defer { close(file) }
+        let bytes = [UInt8](repeating: 0x78, count: 500)
+        var count = 0
+        let start = clock.now
+        while clock.now - start < .seconds(1) {
+            guard write(file, bytes, bytes.count) == bytes.count, fdatasync(file) == 0 else { break }
+            count += 1
+        }
+        return [Figure("disk: write of 500 B + fdatasync", Double(count) / (clock.now - start).seconds, "/s")]
+    }
+
+    private func store(_ name: String) throws -> JSONLSessionStore {
+        try JSONLSessionStore(
+            directory: directory.path + "/" + name, threads: BlockingThreads(count: 16),
+            logger: Logger(label: "bench") { _ in SwiftLogNoOpLogHandler() })
+    }
+
+    /// A conversation of so many entries, as one branch.
+    static func session(_ count: Int, id: String) -> SessionFile {
+        let time = Timestamp(milliseconds: 1_700_000_000_000)
+        let model = ModelReference(provider: "scripted", id: "scripted")
+        var entries: [Entry] = []
+        entries.reserveCapacity(count)
+        for number in 0..<count {
+            let content = [ContentBlock.text("\(number) \(line)")]
+            let message: Message =
+                number.isMultiple(of: 2)
+                ? .user(UserMessage(content: content, timestamp: time))
+                : .assistant(
+                    AssistantMessage(content: content, api: "scripted", model: model, stopReason: .stop, timestamp: time))
+            let digits = String(number, radix: 16)
+            let id = String(repeating: "0", count: 8 - digits.count) + digits
+            entries.append(
+                Entry(.message(message), id: EntryID(unchecked: id), parentID: entries.last?.id, timestamp: time))
+        }
+        let header = SessionHeader(id: SessionID(unchecked: id), timestamp: time, workingDirectory: "/workspace")
+        return SessionFile(header: header, entries: entries)
+    }
+
+    /// Durable appends to a short and to a long session.
+    func appends() async throws -> [Figure] {
+        let store = try store("append")
+        let short = try await appendRate(store, Self.session(10, id: "short"))
+        let long = try await appendRate(store, Self.session(100_000, id: "long"))
+        return [
+            Figure("append, durable, session of 10 entries", short, "/s"),
+            Figure("append, durable, session of 100,000 entries", long, "/s"),
+            Figure("append: long session ÷ short session", long / short, "×", atLeast: 0.8),
+        ]
+    }
+
+    private func appendRate(_ store: JSONLSessionStore, _ file: SessionFile) async throws -> Double {
+        try await store.create(file)
+        var tail = file.entries.last?.id
+        let message = Message.user(
+            UserMessage(content: [.text(Self.line)], timestamp: Timestamp(milliseconds: 1_700_000_000_000)))
+        var count = 0
+        let start = clock.now
+        while clock.now - start < .seconds(1) {
+            let entry = Entry(
+                .message(message), id: EntryID(unchecked: "new\(count)"), parentID: tail,
+                timestamp: Timestamp(milliseconds: 1_700_000_000_000))
+            try await store.append([entry], to: file.header.id, after: tail)
+            tail = entry.id
+            count += 1
+        }
+        let rate = Double(count) / (clock.now - start).seconds
+        await store.close(file.header.id)
+        return rate
+    }
+
+    func contexts() throws -> [Figure] {
+        [(10_000, 5.0), (50_000, 25.0)].map { count, goal in
+            let tree = SessionTree(Self.session(count, id: "context"))
+            let best = (0..<9).map { _ in
+                clock.measure { precondition(tree.context(of: tree.leafID).messages.count == count) }.milliseconds
+            }
+            return Figure("context of a branch of \(count) entries", Timings(best).percentile(0.5), "ms", atMost: goal)
+        }
+    }
+
+    func opens() async throws -> [Figure] {
+        let store = try store("open")
+        var figures: [Figure] = []
+        for (count, goal) in [(10_000, 60.0), (50_000, nil as Double?)] {
+            let file = Self.session(count, id: "open\(count)")
+            try await store.create(file)
+            await store.close(file.header.id)
+            var timings: [Double] = []
+            for _ in 0..<7 {
+                let start = clock.now
+                let tree = SessionTree(try await store.open(file.header.id))
+                timings.append((clock.now - start).milliseconds)
+                precondition(tree.entries.count == count)
+                await store.close(file.header.id)
+            }
+            let megabytes = Double(file.bytes.count) / 1e6
+            figures.append(
+                Figure(
+                    "open a file of \(count) entries (\(Int(megabytes.rounded())) MB)", Timings(timings).percentile(0.5), "ms",
+                    atMost: goal))
+        }
+        return figures
+    }
+}
+
+extension Duration {
+    var seconds: Double { milliseconds / 1000 }
+}

@@ -1,0 +1,125 @@
+internal import Glibc
+internal import Logging
+internal import ServiceLifecycle
+internal import TauCore
+internal import TauHTTP
+internal import TauLimits
+internal import TauProviders
+internal import TauRuntime
+internal import TauStorage
+internal import TauSystem
+internal import TauTelemetry
+internal import TauTools
+internal import UnixSignals
+
+/// All parts of a server, put together. The only place where a port becomes a concrete type.
+struct Composition {
+    let configuration: ServerConfiguration
+    let logger: Logger
+    let runtime: AgentRuntime
+    let authenticator: AdminKey
+    private let models: BuiltInCatalog
+    /// The admin key, if it was not configured but lies in the data directory.
+    let keyFile: String?
+
+    static func make(_ configuration: ServerConfiguration) async throws -> Composition {
+        let logger = try makeLogger(configuration)
+        try makeDirectory(configuration.dataDirectory)
+        let keyFile = configuration.adminKey == nil ? configuration.adminKeyPath : nil
+        let key = try configuration.adminKey ?? AdminKey.load(path: configuration.adminKeyPath)
+
+        let threads = BlockingThreads(count: configuration.storeThreads)
+        let store = try JSONLSessionStore(directory: configuration.sessionsDirectory, threads: threads, logger: logger)
+        let models: BuiltInCatalog
+        do throws(ProvidersConfigurationError) {
+            models = try BuiltInCatalog(configuration.providers, logger: logger)
+        } catch {
+            throw ConfigurationFailure(key: error.setting, problem: error.problem)
+        }
+        do {
+            let tools = try await BuiltInTools.make(configuration: configuration.tools, threads: threads)
+            for listing in tools.listings {
+                guard let reason = listing.unavailable else { continue }
+                logger.warning(
+                    "a tool is off", metadata: ["tool": "\(listing.definition.name)", "reason": "\(reason)"])
+            }
+            let environment = RuntimeEnvironment(now: now, node: hostName(), logger: logger)
+            let runtime = AgentRuntime(
+                store: store, models: models, tools: tools, environment: environment, limits: configuration.runtime,
+                defaultSystemPrompt: configuration.systemPrompt)
+            return Composition(
+                configuration: configuration, logger: logger, runtime: runtime, authenticator: try AdminKey(key),
+                models: models, keyFile: keyFile)
+        } catch {
+            await models.shutdown()
+            throw error
+        }
+    }
+
+    /// Serves until the process is told to stop, or `stop` returns; then finishes what runs, within `http.drainSeconds`.
+    func serve(
+        signals: [UnixSignal], onListening: @escaping @Sendable (Int) async -> Void
+    ) async throws {
+        var edge = EdgeConfiguration(now: Self.now)
+        edge.maxBodyBytes = configuration.maxBodyBytes
+        edge.maxImportBytes = configuration.maxImportBytes
+        let server = EdgeServer(
+            runtime: runtime, authenticator: authenticator, host: configuration.host, port: configuration.port,
+            configuration: edge, logger: logger, onListening: onListening)
+        // Stopped from the last to the first: new work is refused, connections end, runs finish.
+        var group = ServiceGroupConfiguration(
+            services: [runtime.supervisor, server, DrainService(runtime: runtime)],
+            gracefulShutdownSignals: signals, logger: logger)
+        group.maximumGracefulShutdownDuration = .seconds(configuration.drainSeconds)
+        group.maximumCancellationDuration = .seconds(10)
+        let services = ServiceGroup(configuration: group)
+        let result: Result<Void, any Error>
+        do {
+            try await services.run()
+            result = .success(())
+        } catch {
+            result = .failure(error)
+        }
+        await runtime.close()
+        await models.shutdown()
+        try result.get()
+    }
+
+    // MARK: Parts
+
+    static let now: @Sendable () -> Timestamp = {
+        var time = timespec()
+        clock_gettime(CLOCK_REALTIME, &time)
+        return Timestamp(milliseconds: Int64(time.tv_sec) * 1000 + Int64(time.tv_nsec) / 1_000_000)
+    }
+
+    private static func makeLogger(_ configuration: ServerConfiguration) throws -> Logger {
+        let output = try configuration.logDirectory.map { try LogOutput(directory: $0) } ?? LogOutput()
+        let level = Logger.Level(rawValue: configuration.logLevel) ?? .info
+        return Logger(label: "tau") { JSONLogHandler(label: $0, level: level, now: now, output: output) }
+    }
+
+    /// The directory may be passed through, so that tools reach their workspace; what is secret in it has its own mode.
+    private static func makeDirectory(_ path: String) throws {
+        guard mkdir(path, 0o711) == 0 || errno == EEXIST else {
+            throw ConfigurationFailure(
+                key: "data.dir", problem: "\(path) cannot be made: \(String(cString: strerror(errno)))")
+        }
+    }
+
+    private static func hostName() -> String {
+        var buffer = [CChar](repeating: 0, count: 256)
+        guard gethostname(&buffer, buffer.count - 1) == 0 else { return "localhost" }
+        return String(decoding: buffer.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }, as: UTF8.self)
+    }
+}
+
+/// Refuses new work as soon as the shutdown begins. It stands last, so it is stopped first.
+private struct DrainService: Service {
+    let runtime: AgentRuntime
+
+    func run() async throws {
+        try await gracefulShutdown()
+        runtime.drain()
+    }
+}

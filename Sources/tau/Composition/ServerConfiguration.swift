@@ -1,0 +1,174 @@
+internal import Configuration
+internal import Glibc
+internal import SystemPackage
+internal import TauCore
+internal import TauHTTP
+internal import TauProviders
+internal import TauRuntime
+internal import TauTools
+
+/// Everything that can be configured, read from flags over environment over `tau.yaml` over the defaults here.
+struct ServerConfiguration: Sendable {
+    var host = "127.0.0.1"
+    var port = 8080
+    var drainSeconds = 30
+    var maxBodyBytes = 8 << 20
+    var maxImportBytes = 256 << 20
+    var dataDirectory = "./data"
+    var adminKey: String?
+    var logLevel = "info"
+    var logDirectory: String?
+    /// Threads for disk work (`store.threads`).
+    var storeThreads = 16
+    /// Sent with every request of a session that has no prompt of its own (`agent.systemPrompt`).
+    var systemPrompt = ServerConfiguration.defaultSystemPrompt
+    var runtime = RuntimeLimits()
+    var providers = ProvidersConfiguration()
+    var tools = ToolsConfiguration(workspaceRoot: "./data/workspaces")
+
+    static let defaultSystemPrompt = """
+        You are a capable agent. You work in the directory /workspace: your tools see nothing else, and there is no network.
+        Use the tools when they help, look at what they answer, and tell the user briefly what you did and found.
+        """
+
+    var sessionsDirectory: String { dataDirectory + "/sessions" }
+    var adminKeyPath: String { dataDirectory + "/admin.key" }
+}
+
+/// A configuration that cannot be used: which key, and what it must be.
+struct ConfigurationFailure: Error, CustomStringConvertible {
+    var key: String
+    var problem: String
+    var description: String { "configuration: \(key) \(problem)" }
+}
+
+extension ServerConfiguration {
+    /// What flags give, by configuration key.
+    struct Overrides: Sendable {
+        var configurationFile: String?
+        var values: [String: ConfigValue] = [:]
+
+        mutating func set(_ key: String, _ text: String?) {
+            if let text { values[key] = ConfigValue(.string(text), isSecret: false) }
+        }
+    }
+
+    static func load(_ overrides: Overrides) async throws -> ServerConfiguration {
+        let flags = InMemoryProvider(
+            name: "flags",
+            values: Dictionary(
+                uniqueKeysWithValues: overrides.values.map { (AbsoluteConfigKey(ConfigKey($0.key)), $0.value) }))
+        let environment = EnvironmentVariablesProvider(secretsSpecifier: .all)
+        var providers: [any ConfigProvider] = [flags, environment.prefixKeys(with: "tau")]
+        let file = overrides.configurationFile ?? "tau.yaml"
+        if overrides.configurationFile != nil || access(file, F_OK) == 0 {
+            do {
+                providers.append(try await FileProvider<YAMLSnapshot>(filePath: .init(file)))
+            } catch {
+                throw ConfigurationFailure(key: file, problem: "cannot be read: \(error)")
+            }
+        }
+        var configuration = ServerConfiguration()
+        try configuration.apply(Settings(ConfigReader(providers: providers)))
+        // The keys of model providers have the names that their own tools use.
+        try configuration.providers.apply(Settings(ConfigReader(provider: environment)))
+        return configuration
+    }
+
+    private mutating func apply(_ settings: Settings) throws {
+        host = settings.string("http.host") ?? host
+        port = try settings.integer("http.port", 0...65_535) ?? port
+        drainSeconds = try settings.integer("http.drainSeconds", 0...86_400) ?? drainSeconds
+        maxBodyBytes = try settings.integer("http.maxBodyBytes", 1024...(1 << 30)) ?? maxBodyBytes
+        maxImportBytes = try settings.integer("http.maxImportBytes", 1024...(1 << 32)) ?? maxImportBytes
+        dataDirectory = settings.string("data.dir") ?? dataDirectory
+        adminKey = settings.secret("auth.adminKey")
+        logLevel =
+            try settings.choice("log.level", ["trace", "debug", "info", "notice", "warning", "error", "critical"])
+            ?? logLevel
+        logDirectory = settings.string("log.dir")
+        _ = try settings.choice("store.kind", ["jsonl"])
+        storeThreads = try settings.integer("store.threads", 1...1024) ?? storeThreads
+        systemPrompt = settings.string("agent.systemPrompt") ?? systemPrompt
+        try runtime.apply(settings)
+        tools.workspaceRoot = settings.string("workspace.root") ?? dataDirectory + "/workspaces"
+        try tools.apply(settings)
+        providers.defaultModel = settings.string("models.default") ?? providers.defaultModel
+        providers.simpleModel = settings.string("models.simple") ?? providers.simpleModel
+        providers.mediumModel = settings.string("models.medium") ?? providers.mediumModel
+        providers.complexModel = settings.string("models.complex") ?? providers.complexModel
+        providers.scriptPath = settings.string("models.script")
+    }
+}
+
+/// Typed access to the configuration: a value that is there but wrong is an error, never ignored.
+struct Settings {
+    private let reader: ConfigReader
+
+    init(_ reader: ConfigReader) { self.reader = reader }
+
+    func string(_ key: ConfigKey) -> String? { reader.string(forKey: key).flatMap { $0.isEmpty ? nil : $0 } }
+
+    func secret(_ key: ConfigKey) -> String? {
+        reader.string(forKey: key, isSecret: true).flatMap { $0.isEmpty ? nil : $0 }
+    }
+
+    func integer(_ key: ConfigKey, _ range: ClosedRange<Int>) throws -> Int? {
+        // Flags are text; files may have numbers.
+        guard let number = reader.int(forKey: key) ?? string(key).flatMap({ Int($0) }) else {
+            guard let text = string(key) else { return nil }
+            throw ConfigurationFailure(key: "\(key)", problem: "must be a whole number, not \"\(text.prefix(40))\"")
+        }
+        guard range.contains(number) else {
+            throw ConfigurationFailure(
+                key: "\(key)", problem: "must be from \(range.lowerBound) to \(range.upperBound), not \(number)")
+        }
+        return number
+    }
+
+    func choice(_ key: ConfigKey, _ choices: [String]) throws -> String? {
+        guard let text = string(key) else { return nil }
+        guard choices.contains(text) else {
+            throw ConfigurationFailure(
+                key: "\(key)", problem: "must be one of \(choices.joined(separator: ", ")), not \"\(text.prefix(40))\"")
+        }
+        return text
+    }
+}
+
+extension RuntimeLimits {
+    fileprivate mutating func apply(_ settings: Settings) throws {
+        maxOpenSessions = try settings.integer("sessions.maxOpen", 1...1_000_000) ?? maxOpenSessions
+        maxActiveRuns = try settings.integer("runs.maxActive", 1...1_000_000) ?? maxActiveRuns
+        maxTurns = try settings.integer("runs.maxTurns", 1...10_000) ?? maxTurns
+        maxParallelTools = try settings.integer("runs.maxParallelTools", 1...256) ?? maxParallelTools
+        maxQueuedMessages = try settings.integer("runs.maxQueuedMessages", 1...10_000) ?? maxQueuedMessages
+        journalBytes = try settings.integer("runs.journalBytes", 65_536...(1 << 30)) ?? journalBytes
+        retainedRuns = try settings.integer("runs.retained", 0...1_000_000) ?? retainedRuns
+    }
+}
+
+extension ToolsConfiguration {
+    fileprivate mutating func apply(_ settings: Settings) throws {
+        limits.commandTimeoutSeconds =
+            try settings.integer("tools.timeoutSeconds", 1...3600) ?? limits.commandTimeoutSeconds
+        limits.maxConcurrentCommands =
+            try settings.integer("tools.maxConcurrentCommands", 1...1024) ?? limits.maxConcurrentCommands
+        // Tools never run as root, so 0 is no user for them.
+        toolUserID = UInt32(try settings.integer("tools.userId", 1...4_294_967_294) ?? Int(toolUserID))
+        toolGroupID = UInt32(try settings.integer("tools.groupId", 1...4_294_967_294) ?? Int(toolGroupID))
+        for name in ["read", "write", "edit", "bash"] {
+            let choice = try settings.choice(ConfigKey("tools.policy.\(name)"), ToolPolicy.allCases.map(\.rawValue))
+            if let policy = choice.flatMap(ToolPolicy.init) { policies[name] = policy }
+        }
+    }
+}
+
+extension ProvidersConfiguration {
+    fileprivate mutating func apply(_ settings: Settings) throws {
+        anthropicKey = settings.secret("anthropic.api.key")
+        anthropicBaseURL = settings.string("anthropic.base.url") ?? anthropicBaseURL
+        openAIKey = settings.secret("openai.api.key")
+        openAIBaseURL = settings.string("openai.base.url") ?? openAIBaseURL
+    }
+}

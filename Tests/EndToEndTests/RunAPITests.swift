@@ -1,0 +1,158 @@
+import Foundation
+import NIOHTTP1
+import TauCore
+import TauTestKit
+import Testing
+
+/// Runs over HTTP, against a real server with the scripted model.
+@Suite struct RunAPITests {
+    @Test func `a message gets a streamed and saved answer`() async throws {
+        let server = try TauProcess()
+        defer { server.stop() }
+        let client = APIClient(server)
+        let session = try await client.newSession()
+        let events = try await client.run("Hello there.", in: session)
+        #expect(events.map(\.id) == Array(1...events.count))
+        #expect(events.allSatisfy { $0.data["type"]?.string == $0.type })
+        #expect(events.first?.type == "run_state")
+        #expect(events.finalStatus == "completed")
+        #expect(!events.text.isEmpty)
+        let saved = try await client.get("/sessions/\(session)/context")["messages"]?.array ?? []
+        #expect(saved.map { $0["role"] } == ["user", "assistant"])
+        #expect(saved.last?["content"]?.array?.first?["text"]?.string == events.text)
+        let usage = try await client.get("/sessions/\(session)")["usage"]
+        #expect(usage?["totalTokens"]?.integer ?? 0 > 0)
+        #expect(usage?["cost"]?["total"] == 0)
+    }
+
+    @Test func `tools act in the session's workspace`() async throws {
+        let server = try TauProcess()
+        defer { server.stop() }
+        let client = APIClient(server)
+        let session = try await client.newSession()
+        let events = try await client.run(
+            #"Use write with path=notes/a.txt, content="forty two". Use read with path=notes/a.txt."#, in: session)
+        #expect(events.finalStatus == "completed")
+        let ends = events.filter { $0.type == "tool_execution_end" }
+        #expect(ends.map { $0.data["toolName"] } == ["write", "read"] || ends.map { $0.data["toolName"] } == ["read", "write"])
+        let again = try await client.run("Use read with path=notes/a.txt.", in: session)
+        let result = again.first { $0.type == "tool_execution_end" }?.data
+        #expect(result?["isError"] == false)
+        #expect(result?["result"]?["content"]?.array?.first?["text"] == "forty two")
+        let outside = try await client.run("Use read with path=../../../etc/hostname.", in: session)
+        #expect(outside.first { $0.type == "tool_execution_end" }?.data["isError"] == true)
+    }
+
+    @Test func `without SSE a run is accepted, and its events can be read later and in part`() async throws {
+        let server = try TauProcess()
+        defer { server.stop() }
+        let client = APIClient(server)
+        let session = try await client.newSession()
+        let answer = try await client.send("POST", "/sessions/\(session)/runs", ["message": "Hello."])
+        #expect(answer.status == 202)
+        let run = try #require(answer.json["id"]?.string)
+        #expect(answer.headers["Location"] == ["/api/agent/v1/runs/\(run)"])
+        let all = try await client.events("GET", "/runs/\(run)/events")
+        #expect(all.finalStatus == "completed")
+        let rest = try await client.events("GET", "/runs/\(run)/events", headers: ["Last-Event-ID": "4"])
+        #expect(rest == Array(all.dropFirst(4)))
+        let none = try await client.events("GET", "/runs/\(run)/events", headers: ["Last-Event-ID": "\(all.count)"])
+        #expect(none.isEmpty)
+        #expect(try await client.get("/runs/\(run)")["status"] == "completed")
+        #expect(try await client.get("/sessions/\(session)/runs")["data"]?.array?.map { $0["id"] } == [.string(run)])
+        #expect(try await client.send("GET", "/runs/unknown").status == 404)
+    }
+
+    @Test func `a client that goes away does not end its run`() async throws {
+        let server = try TauProcess()
+        defer { server.stop() }
+        let client = APIClient(server)
+        let session = try await client.newSession()
+        let body: JSONValue = ["message": .string(TauProcess.heldMessage)]
+        let seen = try await client.events("POST", "/sessions/\(session)/runs", body) { $0.type != "tool_execution_start" }
+        let run = try #require(seen.first?.data["run"]?["id"]?.string)
+        #expect(try await client.get("/runs/\(run)")["status"] == "running")
+        try server.release(session)
+        let rest = try await client.events(
+            "GET", "/runs/\(run)/events", headers: ["Last-Event-ID": "\(seen.last?.id ?? 0)"])
+        #expect(rest.first?.id == (seen.last?.id ?? 0) + 1)
+        #expect(rest.finalStatus == "completed")
+    }
+
+    @Test func `cancel stops the tools and keeps what there is`() async throws {
+        let server = try TauProcess()
+        defer { server.stop() }
+        let client = APIClient(server)
+        let session = try await client.newSession()
+        let body: JSONValue = ["message": #"Use bash with command="echo begun; sleep 300"."#]
+        let events = try await client.events("POST", "/sessions/\(session)/runs", body) { event in
+            if event.type == "tool_execution_start", let run = try await client.get("/sessions/\(session)")["activeRunId"]?.string {
+                let answer = try await client.send("POST", "/runs/\(run)/cancel")
+                #expect(answer.status == 202)
+            }
+            return true
+        }
+        #expect(events.finalStatus == "cancelled")
+        let roles = try await client.get("/sessions/\(session)/context")["messages"]?.array?.map { $0["role"] }
+        #expect(roles == ["user", "assistant", "toolResult"])
+        #expect(try await client.run("Hello.", in: session).finalStatus == "completed")
+    }
+
+    @Test func `a busy session refuses, steers or queues`() async throws {
+        let server = try TauProcess()
+        defer { server.stop() }
+        let client = APIClient(server)
+        let session = try await client.newSession()
+        let path = "/sessions/\(session)/runs"
+        let events = try await client.events("POST", path, ["message": .string(TauProcess.heldMessage)]) { event in
+            guard event.type == "tool_execution_start" else { return true }
+            let refused = try await client.send("POST", path, ["message": "me too"])
+            #expect(refused.status == 409)
+            #expect(refused.code == "run_in_progress")
+            #expect(try await client.send("POST", path, ["message": "and this", "ifBusy": "followUp"]).status == 202)
+            try server.release(session)
+            return true
+        }
+        #expect(events.finalStatus == "completed")
+        let users = events.filter { $0.type == "message_end" && $0.data["message"]?["role"] == "user" }
+        #expect(users.count == 2)
+    }
+
+    @Test func `an idempotency key makes one run of many tries`() async throws {
+        let server = try TauProcess()
+        defer { server.stop() }
+        let client = APIClient(server)
+        let session = try await client.newSession()
+        let path = "/sessions/\(session)/runs"
+        let runs = try await withThrowingTaskGroup(of: String?.self) { group in
+            for _ in 0..<20 {
+                group.addTask {
+                    try await client.send("POST", path, ["message": "once"], headers: ["Idempotency-Key": "k1"]).json["id"]?.string
+                }
+            }
+            return try await group.reduce(into: Set<String?>()) { $0.insert($1) }
+        }
+        #expect(runs.count == 1)
+        let other = try await client.send("POST", path, ["message": "twice"], headers: ["Idempotency-Key": "k1"])
+        #expect(other.status == 409)
+        #expect(other.code == "idempotency_mismatch")
+        let users = try await client.get("/sessions/\(session)/entries")["data"]?.array?.filter {
+            $0["message"]?["role"] == "user"
+        }
+        #expect(users?.count == 1)
+    }
+
+    @Test func `models and tools are listed`() async throws {
+        let server = try TauProcess()
+        defer { server.stop() }
+        let client = APIClient(server)
+        let models = try await client.get("/models?limit=200")["data"]?.array ?? []
+        let haiku = try #require(models.first { $0["id"] == "claude-3-5-haiku-20241022" })
+        #expect(haiku["prices"]?["input"] == 0.8)
+        #expect(haiku["available"] == false)
+        #expect(models.first { $0["provider"] == "scripted" }?["available"] == true)
+        let tools = try await client.get("/tools")["data"]?.array ?? []
+        #expect(tools.map { $0["name"] } == ["read", "bash", "edit", "write"])
+        #expect(tools.allSatisfy { $0["parameters"]?["type"] == "object" && $0["policy"] == "allow" })
+    }
+}

@@ -1,0 +1,208 @@
+import Logging
+import Synchronization
+import TauCore
+import TauRuntime
+import TauTestKit
+
+/// A provider whose turns are functions, taken in order.
+final class StubProvider: ModelProvider {
+    typealias Turn = @Sendable (ModelRequest, (ModelEvent) -> Void) async throws(ProviderError) -> ModelReply
+
+    let name = "stub"
+    private let turns: Mutex<[Turn]>
+    private let received = Mutex<[ModelRequest]>([])
+
+    init(_ turns: [Turn]) { self.turns = Mutex(turns) }
+
+    var requests: [ModelRequest] { received.withLock { $0 } }
+
+    func stream(
+        _ request: ModelRequest, to sink: (ModelEvent) -> Void
+    ) async throws(ProviderError) -> ModelReply {
+        received.withLock { $0.append(request) }
+        let turn = turns.withLock { $0.isEmpty ? nil : $0.removeFirst() }
+        guard let turn else { throw ProviderError(.badRequest, "the script has no further turn") }
+        return try await turn(request, sink)
+    }
+
+    static func text(_ text: String, stop: StopReason = .stop) -> Turn {
+        { (_, sink) throws(ProviderError) in
+            sink(.textStart(index: 0))
+            sink(.textDelta(index: 0, text))
+            sink(.textEnd(index: 0))
+            sink(.usage(Usage(input: 10, output: 2)))
+            return ModelReply(stopReason: stop)
+        }
+    }
+
+    static func calls(_ calls: [(id: String, name: String, arguments: String)], stop: StopReason = .toolUse) -> Turn {
+        { (_, sink) throws(ProviderError) in
+            for (index, call) in calls.enumerated() {
+                sink(.toolCallStart(index: index, id: call.id, name: call.name))
+                sink(.toolCallDelta(index: index, call.arguments))
+                sink(.toolCallEnd(index: index))
+            }
+            return ModelReply(stopReason: stop)
+        }
+    }
+}
+
+/// A tool that is a function.
+struct StubTool: Tool {
+    let definition: ToolDefinition
+    let body: @Sendable (ToolInvocation) async throws(ToolFailure) -> ToolOutput
+
+    init(
+        _ name: String, isSequential: Bool = false, parameters: JSONValue = ["type": "object"],
+        _ body: @escaping @Sendable (ToolInvocation) async throws(ToolFailure) -> ToolOutput
+    ) {
+        definition = ToolDefinition(
+            name: name, description: name, parameters: parameters, isSequential: isSequential)
+        self.body = body
+    }
+
+    func run(_ invocation: ToolInvocation) async throws(ToolFailure) -> ToolOutput { try await body(invocation) }
+}
+
+struct StubTools: ToolCatalog {
+    var tools: [StubTool] = []
+    var askFirst: Set<String> = []
+
+    var listings: [ToolListing] {
+        tools.map { ToolListing(definition: $0.definition, policy: askFirst.contains($0.definition.name) ? .ask : .allow) }
+    }
+
+    func toolbox(for session: SessionID) async throws(ToolFailure) -> Toolbox { Toolbox(tools: tools) }
+    func removeWorkspace(of session: SessionID) async throws(ToolFailure) {}
+}
+
+struct StubCatalog: ModelCatalog {
+    let stub: StubProvider
+    static let model = ModelDescription(
+        reference: ModelReference(provider: "stub", id: "one"), name: "Stub", api: "stub", contextWindow: 1000,
+        maxOutputTokens: 100, prices: .free)
+
+    var listings: [ModelListing] { [ModelListing(model: Self.model, isAvailable: true)] }
+    func model(_ reference: ModelReference) -> ModelDescription? {
+        reference == Self.model.reference ? Self.model : nil
+    }
+    func automaticChoice(for message: UserMessage) -> ModelDescription? { Self.model }
+    func provider(named name: String) -> (any ModelProvider)? { name == "stub" ? stub : nil }
+}
+
+/// A runtime over stubs, with its supervisor at work for the time of `body`.
+struct RuntimeHarness {
+    let store = MemorySessionStore()
+    let provider: StubProvider
+    let runtime: AgentRuntime
+
+    init(
+        turns: [StubProvider.Turn] = [], tools: StubTools = StubTools(), limits: RuntimeLimits = RuntimeLimits()
+    ) {
+        provider = StubProvider(turns)
+        let ticks = Mutex<Int64>(1_700_000_000_000)
+        let environment = RuntimeEnvironment(
+            now: { Timestamp(milliseconds: ticks.withLock { $0 += 1; return $0 }) }, node: "test",
+            logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() })
+        runtime = AgentRuntime(
+            store: store, models: StubCatalog(stub: provider), tools: tools, environment: environment, limits: limits,
+            defaultSystemPrompt: "You help.")
+    }
+
+    func use<Value: Sendable>(_ body: @Sendable (RuntimeHarness) async throws -> Value) async throws -> Value {
+        try await withThrowingTaskGroup(of: Void.self) { group in
+            group.addTask { await runtime.supervisor.run() }
+            defer { group.cancelAll() }
+            return try await body(self)
+        }
+    }
+
+    func newSession() async throws -> SessionID {
+        try await runtime.createSession(SessionDraft()).summary.id
+    }
+
+    func start(_ text: String, in session: SessionID) async throws -> ActiveRun {
+        try await runtime.startRun(RunRequest(content: [.text(text)]), in: session)
+    }
+
+    /// Runs a message to its end and gives its events.
+    func run(_ text: String, in session: SessionID) async throws -> [JSONValue] {
+        try await start(text, in: session).allEvents()
+    }
+}
+
+extension ActiveRun {
+    /// All events, once the run has ended.
+    func allEvents() async throws -> [JSONValue] {
+        var events: [JSONValue] = []
+        var number = 0
+        while let records = try await journal.events(after: number) {
+            for record in records {
+                events.append(try JSONValue(parsing: record.data))
+                number = record.number
+            }
+        }
+        return events
+    }
+}
+
+/// The events in the words of the golden traces; Tau's own events are left out.
+func trace(_ events: [JSONValue]) -> [String] {
+    events.compactMap { event in
+        let type = event["type"]?.string ?? ""
+        switch type {
+        case "run_state", "entry_appended": return nil
+        case "message_start", "message_end": return "\(type)(\(described(event["message"], isEnd: type == "message_end")))"
+        case "message_update": return "\(type)(\(event["assistantMessageEvent"]?["type"]?.string ?? ""))"
+        case "tool_execution_start", "tool_execution_update": return "\(type)(\(event["toolCallId"]?.string ?? ""))"
+        case "tool_execution_end":
+            return "\(type)(\(event["toolCallId"]?.string ?? "")\(event["isError"]?.bool == true ? ":ERR" : ""))"
+        case "turn_end": return "turn_end(results=\(event["toolResults"]?.array?.count ?? -1))"
+        case "agent_end": return "agent_end(msgs=\(event["messages"]?.array?.count ?? -1))"
+        default: return type
+        }
+    }
+}
+
+private func described(_ message: JSONValue?, isEnd: Bool) -> String {
+    let role = message?["role"]?.string ?? ""
+    switch role {
+    case "assistant": return isEnd ? "assistant:\(message?["stopReason"]?.string ?? "")" : role
+    case "toolResult":
+        return "toolResult:\(message?["toolCallId"]?.string ?? "")\(message?["isError"]?.bool == true ? ":ERR" : "")"
+    default: return role
+    }
+}
+
+/// A gate that opens once.
+final class Gate: Sendable {
+    private let state = Mutex<(isOpen: Bool, waiting: [CheckedContinuation<Void, Never>])>((false, []))
+
+    func open() {
+        state.withLock { state in
+            state.isOpen = true
+            defer { state.waiting = [] }
+            return state.waiting
+        }.forEach { $0.resume() }
+    }
+
+    func wait() async {
+        await withCheckedContinuation { continuation in
+            let isOpen = state.withLock { state in
+                if !state.isOpen { state.waiting.append(continuation) }
+                return state.isOpen
+            }
+            if isOpen { continuation.resume() }
+        }
+    }
+}
+
+/// Returns when the task is cancelled.
+func untilCancelled() async {
+    let gate = Gate()
+    await withTaskCancellationHandler {
+        await gate.wait()
+    } onCancel: {
+        gate.open()
+    }
+}

@@ -1,0 +1,76 @@
+import Synchronization
+public import TauCore
+
+/// A session store in memory, for tests of what stands above a store. It can be told to fail.
+public final class MemorySessionStore: SessionStore {
+    private struct State {
+        var files: [SessionID: SessionFile] = [:]
+        var open: Set<SessionID> = []
+        var failure: StoreError?
+        var appendCount = 0
+    }
+
+    private let state = Mutex(State())
+
+    public init() {}
+
+    /// Every later append fails with this; nil makes appends work again.
+    public func failAppends(with error: StoreError?) { state.withLock { $0.failure = error } }
+
+    /// Calls of `append` so far.
+    public var appendCount: Int { state.withLock { $0.appendCount } }
+
+    public func entries(of id: SessionID) -> [Entry] { state.withLock { $0.files[id]?.entries ?? [] } }
+
+    public func create(_ file: SessionFile) async throws(StoreError) {
+        try state.withLock { state throws(StoreError) in
+            guard state.files[file.header.id] == nil else { throw StoreError(.exists, "exists") }
+            state.files[file.header.id] = file
+            state.open.insert(file.header.id)
+        }
+    }
+
+    public func open(_ id: SessionID) async throws(StoreError) -> SessionFile {
+        try state.withLock { state throws(StoreError) in
+            guard let file = state.files[id] else { throw StoreError(.notFound, "no such session") }
+            guard state.open.insert(id).inserted else { throw StoreError(.conflict, "open") }
+            return file
+        }
+    }
+
+    public func append(_ entries: [Entry], to id: SessionID, after expected: EntryID?) async throws(StoreError) {
+        // Others get their turn, as with a real disk.
+        await Task.yield()
+        try state.withLock { state throws(StoreError) in
+            state.appendCount += 1
+            if let failure = state.failure { throw failure }
+            guard let file = state.files[id], state.open.contains(id) else { throw StoreError(.conflict, "not open") }
+            guard file.entries.last?.id == expected else { throw StoreError(.conflict, "unexpected leaf") }
+            state.files[id] = SessionFile(header: file.header, entries: file.entries + entries)
+        }
+    }
+
+    public func close(_ id: SessionID) async { state.withLock { _ = $0.open.remove(id) } }
+
+    public func delete(_ id: SessionID) async throws(StoreError) {
+        try state.withLock { state throws(StoreError) in
+            guard state.files.removeValue(forKey: id) != nil else { throw StoreError(.notFound, "no such session") }
+            state.open.remove(id)
+        }
+    }
+
+    public func export(_ id: SessionID) async throws(StoreError) -> [UInt8] {
+        try state.withLock { state throws(StoreError) in
+            guard let file = state.files[id] else { throw StoreError(.notFound, "no such session") }
+            return file.bytes
+        }
+    }
+
+    public func list(_ query: SessionQuery) async throws(StoreError) -> SessionPage {
+        state.withLock { state in
+            SessionPage(sessions: state.files.values.map { SessionTree($0).summary }, nextCursor: nil)
+        }
+    }
+
+    public func checkHealth() async throws(StoreError) {}
+}

@@ -1,0 +1,99 @@
+import Foundation
+import Testing
+
+/// The rules of the house, as tests.
+@Suite struct TidyTests {
+    static let root = URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
+        .deletingLastPathComponent()
+
+    struct Source {
+        var module: String
+        var path: String
+        var lines: [Substring]
+    }
+
+    /// All Swift files below a directory of the checkout; the first part of the path below it is the module.
+    static func sources(_ directory: String) throws -> [Source] {
+        let base = root.appendingPathComponent(directory).path
+        let names = try FileManager.default.subpathsOfDirectory(atPath: base).filter { $0.hasSuffix(".swift") }
+        return try names.sorted().map { name in
+            let text = try String(contentsOfFile: base + "/" + name, encoding: .utf8)
+            return Source(
+                module: String(name.prefix { $0 != "/" }), path: "\(directory)/\(name)",
+                lines: text.split(separator: "\n", omittingEmptySubsequences: false))
+        }
+    }
+
+    /// What each module may import of ours and of others; the README's table of floors says the same.
+    static let allowed: [String: Set<String>] = [
+        "TauCore": [],
+        "TauWire": ["Glibc"],
+        "TauSystem": ["CTauSystem", "Dispatch", "Glibc", "NIOPosix", "Synchronization"],
+        "TauProviders": [
+            "TauCore", "TauWire", "AsyncHTTPClient", "Logging", "NIOCore", "NIOHTTP1", "Synchronization", "Glibc",
+            "NIOFoundationEssentialsCompat", "FoundationEssentials",
+        ],
+        "TauTools": ["TauCore", "TauSystem", "CTauSystem", "Glibc", "Logging", "Synchronization"],
+        "TauStorage": ["TauCore", "TauSystem", "Glibc", "Logging", "Synchronization"],
+        "TauLimits": ["TauCore", "Crypto", "Glibc"],
+        "TauTelemetry": ["TauCore", "Glibc", "Logging", "Synchronization"],
+        "TauRuntime": ["TauCore", "Logging", "ServiceLifecycle", "Synchronization"],
+        "TauHTTP": [
+            "TauCore", "TauRuntime", "TauWire", "HTTPTypes", "Hummingbird", "Logging", "NIOCore", "ServiceLifecycle",
+            "Synchronization",
+        ],
+    ]
+
+    @Test func `a module imports only what its floor allows`() throws {
+        var seen: Set<String> = []
+        for source in try Self.sources("Sources") where source.module != "tau" {
+            seen.insert(source.module)
+            let allowed = try #require(Self.allowed[source.module], "the module \(source.module) has no floor")
+            for line in source.lines {
+                guard let match = line.firstMatch(of: /^(?:@\w+ +)*(?:public |package |internal )?import +(?:\w+ +)?(\w+)/)
+                else { continue }
+                let name = String(match.output.1)
+                #expect(allowed.contains(name), "\(source.path) imports \(name)")
+            }
+        }
+        #expect(seen == Set(Self.allowed.keys))
+    }
+
+    @Test func `a file has one subject`() throws {
+        for source in try Self.sources("Sources") + Self.sources("Tests") {
+            #expect(source.lines.count <= 500, "\(source.path) has \(source.lines.count) lines")
+        }
+    }
+
+    @Test func `nothing that crashes, blocks or has no owner gets in unseen`() throws {
+        let banned: [(pattern: String, instead: String)] = [
+            ("try!", "handle the error"), ("as!", "use as?"), ("fatalError(", "throw, or state the invariant"),
+            ("Task.detached", "a task group"),
+            ("Thread.sleep", "wait for the event"), ("DispatchSemaphore", "await"), ("TODO", "do it"), ("FIXME", "do it"),
+        ]
+        for source in try Self.sources("Sources") {
+            for (index, line) in source.lines.enumerated() where !line.drop(while: { $0 == " " }).hasPrefix("//") {
+                for (pattern, instead) in banned where line.contains(pattern) {
+                    Issue.record("\(source.path):\(index + 1) has \(pattern): \(instead)")
+                }
+                #expect(
+                    line.firstMatch(of: /\bTask(<.*>)? *(\(.*\) *)?\{/) == nil || line.contains("addTask"),
+                    "\(source.path):\(index + 1) starts a task without an owner")
+                for pattern in ["@unchecked Sendable", "nonisolated(unsafe)"] where line.contains(pattern) {
+                    let above = source.lines[max(0, index - 4)..<index].contains { $0.contains("//") }
+                    #expect(above, "\(source.path):\(index + 1) has \(pattern) without a comment that proves it right")
+                }
+            }
+        }
+    }
+
+    @Test func `tests wait for events, not for time`() throws {
+        for source in try Self.sources("Tests") where source.module != "TidyTests" {
+            for (index, line) in source.lines.enumerated() {
+                for pattern in ["Task.sleep", "Thread.sleep", "usleep("] where line.contains(pattern) {
+                    Issue.record("\(source.path):\(index + 1) sleeps")
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,49 @@
+#!/usr/bin/env bash
+# Starts a server on a directory of its own, lets the agent use two tools, and shows the stream, the tree and the usage.
+# Ends with 0 only if the answer came and was saved.
+set -euo pipefail
+tau=$(readlink -f "${1:-.build/release/tau}")
+directory=$(mktemp -d)
+cd "$directory"
+"$tau" serve --port 0 >server.out 2>server.log &
+server=$!
+stop() {
+    kill "$server" 2>/dev/null || true
+    wait "$server" 2>/dev/null || true
+    rm -rf "$directory"
+}
+trap stop EXIT
+
+# The server prints its address once it listens.
+url=$(timeout 30 bash -c 'until grep -m1 -o "http://[0-9.]*:[0-9]*" server.out; do read -r -t 0.05 <> <(:) || true; done') || {
+    echo "tau demo: the server did not start" >&2
+    cat server.log >&2
+    exit 1
+}
+key=$(cat data/admin.key)
+export TAU_SERVER=$url TAU_API_KEY=$key
+call() { curl -sS --fail-with-body -H "Authorization: Bearer $key" "$url/api/agent/v1/$1"; }
+
+echo "== The server listens on $url"
+"$tau" version
+
+echo
+echo "== A message that makes the agent use two tools"
+"$tau" run --name demo 'Use write with path=hello.txt, content="Hello from Tau". Use bash with command="cat hello.txt && id -u".' | tee answer.txt
+session=$("$tau" sessions list --json | grep -m1 -o '"id":"[^"]*"' | head -n 1 | cut -d'"' -f4)
+
+echo
+echo "== The session as a tree"
+"$tau" sessions tree "$session"
+
+echo
+echo "== Its usage"
+call "sessions/$session" | grep -o '"usage":{[^}]*}[^}]*}'
+
+# What was answered must be what was saved.
+grep -q "Hello from Tau" answer.txt
+grep -q '"role":"toolResult","toolCallId":"[^"]*","toolName":"bash"' "data/sessions/$session.jsonl"
+grep -q "Hello from Tau" "data/sessions/$session.jsonl"
+tail -n 1 "data/sessions/$session.jsonl" | grep -q '"stopReason":"stop"'
+echo
+echo "== The answer came and was saved. Stopping the server."
