@@ -46,7 +46,6 @@ let package = Package(
                 .product(name: "Logging", package: "swift-log"),
                 .product(name: "NIOCore", package: "swift-nio"),
                 .product(name: "NIOHTTP1", package: "swift-nio"),
-                .product(name: "NIOFoundationEssentialsCompat", package: "swift-nio"),
             ],
             swiftSettings: settings),
         .target(
@@ -118,7 +117,9 @@ let package = Package(
         .testTarget(
             name: "TauProvidersTests",
             dependencies: [
-                "TauProviders", "TauCore", "TauTestKit",
+                "TauProviders", "TauCore", "TauTestKit", "TauWire",
+                .product(name: "HTTPTypes", package: "swift-http-types"),
+                .product(name: "Logging", package: "swift-log"),
                 .product(name: "Hummingbird", package: "hummingbird"),
                 .product(name: "NIOCore", package: "swift-nio"),
             ],

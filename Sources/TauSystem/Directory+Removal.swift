@@ -26,7 +26,7 @@ extension Directory {
         }
         do throws(SystemError) {
             try removeDirectory(name)
-        } catch where error.code == ENOTEMPTY || error.code == ENOENT {
+        } catch  where error.code == ENOTEMPTY || error.code == ENOENT {
             // More than one portion of names: the next round goes on.
         }
     }
@@ -36,9 +36,9 @@ extension Directory {
         do throws(SystemError) {
             try removeFile(name)
             return true
-        } catch where error.code == ENOENT {
+        } catch  where error.code == ENOENT {
             return true
-        } catch where error.code == EISDIR || error.code == EPERM {
+        } catch  where error.code == EISDIR || error.code == EPERM {
             return false
         }
     }

@@ -41,7 +41,9 @@ struct APIClient {
         self.key = key
     }
 
-    private func request(_ method: String, _ path: String, _ body: [UInt8]?, _ headers: [String: String]) -> HTTPClientRequest {
+    private func request(_ method: String, _ path: String, _ body: [UInt8]?, _ headers: [String: String])
+        -> HTTPClientRequest
+    {
         var request = HTTPClientRequest(url: url + (path.hasPrefix("/health") ? "" : "/api/agent/v1") + path)
         request.method = HTTPMethod(rawValue: method)
         if let key { request.headers.add(name: "Authorization", value: "Bearer \(key)") }

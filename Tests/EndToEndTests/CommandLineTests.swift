@@ -10,7 +10,7 @@ import Testing
         ["sessions", "export"], ["sessions", "import"], ["sessions", "delete"], ["version"], ["bench"],
     ])
     func `help comes with examples`(_ command: [String]) throws {
-        let result = try TauProcess.command(command + ["--help"], in: try TemporaryDirectory().path)
+        let result = try TauProcess.command(command + ["--help"], in: "/")
         #expect(result.code == 0)
         #expect(result.output.contains("EXAMPLE"), "\(command)")
     }
@@ -67,7 +67,8 @@ import Testing
         #expect(unreachable.errors.hasPrefix("tau: "))
         let server = try TauProcess()
         defer { server.stop() }
-        let refused = try TauProcess.command(["run", "x", "--server", server.url, "--key", "wrong"], in: directory.path)
+        let refused = try TauProcess.command(
+            ["run", "x", "--server", server.url, "--key", "wrong"], in: directory.path)
         #expect(refused.code == 77)
         let usage = try TauProcess.command(["sessions", "show"], in: directory.path)
         #expect(usage.code == 64)
@@ -82,7 +83,9 @@ import Testing
         defer { server.stop() }
         let process = Process()
         process.executableURL = TauProcess.executable
-        process.arguments = ["run", #"Use bash with command="sleep 300"."#, "--server", server.url, "--key", server.key]
+        process.arguments = [
+            "run", #"Use bash with command="sleep 300"."#, "--server", server.url, "--key", server.key,
+        ]
         process.environment = TauProcess.cleanEnvironment
         process.standardInput = FileHandle.nullDevice
         let errors = Pipe()

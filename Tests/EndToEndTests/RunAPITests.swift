@@ -34,7 +34,9 @@ import Testing
             #"Use write with path=notes/a.txt, content="forty two". Use read with path=notes/a.txt."#, in: session)
         #expect(events.finalStatus == "completed")
         let ends = events.filter { $0.type == "tool_execution_end" }
-        #expect(ends.map { $0.data["toolName"] } == ["write", "read"] || ends.map { $0.data["toolName"] } == ["read", "write"])
+        #expect(
+            ends.map { $0.data["toolName"] } == ["write", "read"]
+                || ends.map { $0.data["toolName"] } == ["read", "write"])
         let again = try await client.run("Use read with path=notes/a.txt.", in: session)
         let result = again.first { $0.type == "tool_execution_end" }?.data
         #expect(result?["isError"] == false)
@@ -69,7 +71,9 @@ import Testing
         let client = APIClient(server)
         let session = try await client.newSession()
         let body: JSONValue = ["message": .string(TauProcess.heldMessage)]
-        let seen = try await client.events("POST", "/sessions/\(session)/runs", body) { $0.type != "tool_execution_start" }
+        let seen = try await client.events("POST", "/sessions/\(session)/runs", body) {
+            $0.type != "tool_execution_start"
+        }
         let run = try #require(seen.first?.data["run"]?["id"]?.string)
         #expect(try await client.get("/runs/\(run)")["status"] == "running")
         try server.release(session)
@@ -86,7 +90,9 @@ import Testing
         let session = try await client.newSession()
         let body: JSONValue = ["message": #"Use bash with command="echo begun; sleep 300"."#]
         let events = try await client.events("POST", "/sessions/\(session)/runs", body) { event in
-            if event.type == "tool_execution_start", let run = try await client.get("/sessions/\(session)")["activeRunId"]?.string {
+            if event.type == "tool_execution_start",
+                let run = try await client.get("/sessions/\(session)")["activeRunId"]?.string
+            {
                 let answer = try await client.send("POST", "/runs/\(run)/cancel")
                 #expect(answer.status == 202)
             }
@@ -127,7 +133,8 @@ import Testing
         let runs = try await withThrowingTaskGroup(of: String?.self) { group in
             for _ in 0..<20 {
                 group.addTask {
-                    try await client.send("POST", path, ["message": "once"], headers: ["Idempotency-Key": "k1"]).json["id"]?.string
+                    try await client.send("POST", path, ["message": "once"], headers: ["Idempotency-Key": "k1"]).json[
+                        "id"]?.string
                 }
             }
             return try await group.reduce(into: Set<String?>()) { $0.insert($1) }

@@ -13,7 +13,8 @@ import Testing
         let wrong = APIClient(server, key: "wrong-key-of-at-least-sixteen-bytes")
         for client in [stranger, wrong] {
             for (method, path) in [
-                ("GET", "/sessions"), ("POST", "/sessions"), ("GET", "/sessions/abc"), ("GET", "/models"), ("GET", "/nothing"),
+                ("GET", "/sessions"), ("POST", "/sessions"), ("GET", "/sessions/abc"), ("GET", "/models"),
+                ("GET", "/nothing"),
                 ("DELETE", "/runs/abc"),
             ] {
                 let answer = try await client.send(method, path)
@@ -67,8 +68,13 @@ import Testing
         let bad = try await client.send("POST", "/sessions", ["name": 5, "thinkingLevel": "much", "nonsense": true])
         #expect(bad.status == 400)
         #expect(bad.code == "bad_request")
-        #expect(Set(bad.json["errors"]?.array?.compactMap { $0["path"]?.string } ?? []) == ["name", "thinkingLevel", "nonsense"])
-        for text in ["{", "[]", #"{"name":"a","name":"b"}"#, "{\"name\":\"\u{0}\"}", String(repeating: "[", count: 100_000)] {
+        #expect(
+            Set(bad.json["errors"]?.array?.compactMap { $0["path"]?.string } ?? []) == [
+                "name", "thinkingLevel", "nonsense",
+            ])
+        for text in [
+            "{", "[]", #"{"name":"a","name":"b"}"#, "{\"name\":\"\u{0}\"}", String(repeating: "[", count: 100_000),
+        ] {
             let answer = try await client.send("POST", "/sessions", bytes: Array(text.utf8))
             #expect(answer.status == 400, "\(text.prefix(30))")
         }
@@ -80,7 +86,8 @@ import Testing
             #expect(try await client.send("GET", "/sessions/\(id)").status == 404, "\(id)")
         }
         #expect(try await client.send("POST", "/sessions/\(id)/runs", ["message": ""]).status == 400)
-        #expect(try await client.send("POST", "/sessions/\(id)/runs", ["message": "x", "model": "no/such"]).status == 400)
+        #expect(
+            try await client.send("POST", "/sessions/\(id)/runs", ["message": "x", "model": "no/such"]).status == 400)
     }
 
     @Test func `every answer carries a request id, the caller's if it is sane`() async throws {
@@ -132,7 +139,9 @@ import Testing
         #expect(made.status == 201)
         let id = try #require(made.json["id"]?.string)
         #expect(made.json["entryCount"] == .integer(entryCount))
-        #expect(try await client.send("POST", "/sessions/import", bytes: try SharedData.bytes("pi/\(name).jsonl")).status == 409)
+        #expect(
+            try await client.send("POST", "/sessions/import", bytes: try SharedData.bytes("pi/\(name).jsonl")).status
+                == 409)
 
         #expect(try await client.get("/sessions/\(id)/tree")["nodes"]?.array?.count == entryCount)
         let context = try await client.get("/sessions/\(id)/context")
@@ -183,7 +192,8 @@ import Testing
         defer { server.stop() }
         let id = try await APIClient(server).newSession()
         func mode(_ path: String) throws -> Int? {
-            try FileManager.default.attributesOfItem(atPath: server.directory.path + "/data/" + path)[.posixPermissions] as? Int
+            try FileManager.default.attributesOfItem(atPath: server.directory.path + "/data/" + path)[.posixPermissions]
+                as? Int
         }
         #expect(try mode("sessions") == 0o700)
         #expect(try mode("sessions/\(id).jsonl") == 0o600)

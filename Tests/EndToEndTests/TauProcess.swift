@@ -38,7 +38,9 @@ final class TauProcess: Sendable {
         while !text.contains("Ctrl-C stops") {
             let data = output.fileHandleForReading.availableData
             guard !data.isEmpty else {
-                throw Failure(description: "the server did not start: " + ((try? String(contentsOfFile: log, encoding: .utf8)) ?? ""))
+                throw Failure(
+                    description: "the server did not start: "
+                        + ((try? String(contentsOfFile: log, encoding: .utf8)) ?? ""))
             }
             text += String(decoding: data, as: UTF8.self)
         }
@@ -75,13 +77,14 @@ final class TauProcess: Sendable {
     }
 
     /// The `tau` that was built beside these tests.
-    static let executable: URL = Bundle.main.executableURL.map { main in
-        var directory = main.deletingLastPathComponent()
-        while directory.path != "/", !FileManager.default.isExecutableFile(atPath: directory.path + "/tau") {
-            directory = directory.deletingLastPathComponent()
-        }
-        return directory.appendingPathComponent("tau")
-    } ?? URL(fileURLWithPath: ".build/debug/tau")
+    static let executable: URL =
+        Bundle.main.executableURL.map { main in
+            var directory = main.deletingLastPathComponent()
+            while directory.path != "/", !FileManager.default.isExecutableFile(atPath: directory.path + "/tau") {
+                directory = directory.deletingLastPathComponent()
+            }
+            return directory.appendingPathComponent("tau")
+        } ?? URL(fileURLWithPath: ".build/debug/tau")
 
     /// The environment without what would configure a server.
     static let cleanEnvironment = ProcessInfo.processInfo.environment.filter { name, _ in
@@ -98,8 +101,9 @@ final class TauProcess: Sendable {
         process.currentDirectoryURL = URL(fileURLWithPath: directory)
         process.environment = cleanEnvironment.merging(environment) { _, new in new }
         process.standardInput = FileHandle.nullDevice
-        let output = directory + "/.out-\(UUID().uuidString)"
-        let errors = directory + "/.err-\(UUID().uuidString)"
+        let results = try TemporaryDirectory()
+        let output = results.path + "/output"
+        let errors = results.path + "/errors"
         for path in [output, errors] { _ = FileManager.default.createFile(atPath: path, contents: nil) }
         process.standardOutput = FileHandle(forWritingAtPath: output)
         process.standardError = FileHandle(forWritingAtPath: errors)

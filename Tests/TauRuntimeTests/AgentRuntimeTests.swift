@@ -22,7 +22,8 @@ import Testing
         }
     }
 
-    @Test func `the first and the last event tell the run's state, and entries are told of once durable`() async throws {
+    @Test func `the first and the last event tell the run's state, and entries are told of once durable`() async throws
+    {
         try await RuntimeHarness(turns: [StubProvider.text("hi")]).use { harness in
             let session = try await harness.newSession()
             let events = try await harness.run("hello", in: session)
@@ -105,7 +106,8 @@ import Testing
             content: [call], api: "stub", model: StubCatalog.model.reference, stopReason: .toolUse,
             timestamp: Timestamp(milliseconds: 1))
         let entry = Entry(
-            .message(.assistant(answer)), id: EntryID(unchecked: "e1"), parentID: nil, timestamp: Timestamp(milliseconds: 1))
+            .message(.assistant(answer)), id: EntryID(unchecked: "e1"), parentID: nil,
+            timestamp: Timestamp(milliseconds: 1))
         let content = SessionFile(header: header, entries: [entry]).bytes
         try await RuntimeHarness(turns: [StubProvider.text("ok")]).use { harness in
             let session = try await harness.runtime.importSession(content).summary.id

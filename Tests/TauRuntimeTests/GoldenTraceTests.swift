@@ -42,7 +42,8 @@ import Testing
             return ToolOutput(text: "fast")
         }
         let turns = [StubProvider.calls([("a", "slow", "{}"), ("b", "fast", "{}")]), StubProvider.text("done")]
-        #expect(try await traced(turns, tools: StubTools(tools: [slow, fast])) == expected("parallel: slow a + fast b"))
+        #expect(
+            try await traced(turns, tools: StubTools(tools: [slow, fast])) == expected("parallel: slow a + fast b"))
     }
 
     @Test func `a sequential tool makes its batch run one after the other`() async throws {
@@ -59,7 +60,9 @@ import Testing
         let bad = StubTool("bad", parameters: ["type": "object", "properties": ["x": ["type": "integer"]]], Self.ok)
         let boom = StubTool("boom") { (_) throws(ToolFailure) in throw ToolFailure(.failed, "boom") }
         let tools = StubTools(tools: [bad, boom, StubTool("asked", Self.ok)], askFirst: ["asked"])
-        let calls = [("a", "nope", "{}"), ("b", "bad", #"{"x":"no number"}"#), ("c", "boom", "{}"), ("d", "asked", "{}")]
+        let calls = [
+            ("a", "nope", "{}"), ("b", "bad", #"{"x":"no number"}"#), ("c", "boom", "{}"), ("d", "asked", "{}"),
+        ]
         let turns = [StubProvider.calls(calls), StubProvider.text("done")]
         #expect(
             try await traced(turns, tools: tools) == expected("unknown tool + invalid args + throwing tool + blocked"))
@@ -104,7 +107,8 @@ import Testing
     }
 
     @Test func `an error before the first event`() async throws {
-        let fails: StubProvider.Turn = { (_, _) throws(ProviderError) in throw ProviderError(.overloaded, "overloaded") }
+        let fails: StubProvider.Turn = { (_, _) throws(ProviderError) in throw ProviderError(.overloaded, "overloaded")
+        }
         #expect(try await traced([fails]) == expected("provider error before start"))
     }
 
@@ -167,7 +171,8 @@ import Testing
         }
         let turns = [StubProvider.calls([("a", "never", "{}")], stop: .length), StubProvider.text("done")]
         let golden = try expected("length stop with tool call (0.58.3 executes it)").map { line in
-            line.contains("tool_execution_end") || line.contains("toolResult") ? line.replacing("a)", with: "a:ERR)") : line
+            line.contains("tool_execution_end") || line.contains("toolResult")
+                ? line.replacing("a)", with: "a:ERR)") : line
         }
         #expect(try await traced(turns, tools: StubTools(tools: [never])) == golden)
     }

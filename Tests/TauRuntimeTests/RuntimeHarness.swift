@@ -69,7 +69,9 @@ struct StubTools: ToolCatalog {
     var askFirst: Set<String> = []
 
     var listings: [ToolListing] {
-        tools.map { ToolListing(definition: $0.definition, policy: askFirst.contains($0.definition.name) ? .ask : .allow) }
+        tools.map {
+            ToolListing(definition: $0.definition, policy: askFirst.contains($0.definition.name) ? .ask : .allow)
+        }
     }
 
     func toolbox(for session: SessionID) async throws(ToolFailure) -> Toolbox { Toolbox(tools: tools) }
@@ -102,7 +104,12 @@ struct RuntimeHarness {
         provider = StubProvider(turns)
         let ticks = Mutex<Int64>(1_700_000_000_000)
         let environment = RuntimeEnvironment(
-            now: { Timestamp(milliseconds: ticks.withLock { $0 += 1; return $0 }) }, node: "test",
+            now: {
+                Timestamp(
+                    milliseconds: ticks.withLock {
+                        $0 += 1; return $0
+                    })
+            }, node: "test",
             logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() })
         runtime = AgentRuntime(
             store: store, models: StubCatalog(stub: provider), tools: tools, environment: environment, limits: limits,
@@ -152,7 +159,8 @@ func trace(_ events: [JSONValue]) -> [String] {
         let type = event["type"]?.string ?? ""
         switch type {
         case "run_state", "entry_appended": return nil
-        case "message_start", "message_end": return "\(type)(\(described(event["message"], isEnd: type == "message_end")))"
+        case "message_start", "message_end":
+            return "\(type)(\(described(event["message"], isEnd: type == "message_end")))"
         case "message_update": return "\(type)(\(event["assistantMessageEvent"]?["type"]?.string ?? ""))"
         case "tool_execution_start", "tool_execution_update": return "\(type)(\(event["toolCallId"]?.string ?? ""))"
         case "tool_execution_end":

@@ -56,8 +56,9 @@ struct BashToolTests {
     @Test func `a command has no power and no network`() async throws {
         let server = try await TestServer()
         #expect(try await server.bash("id -u; id -un; id -G") == "1000\nagent\n1000")
-        #expect(try await server.bash("grep -hE '^(Cap(Prm|Eff|Bnd)|NoNewPrivs)' /proc/self/status | tr -d '\\t '")
-            == "CapPrm:0000000000000000\nCapEff:0000000000000000\nCapBnd:0000000000000000\nNoNewPrivs:1")
+        #expect(
+            try await server.bash("grep -hE '^(Cap(Prm|Eff|Bnd)|NoNewPrivs)' /proc/self/status | tr -d '\\t '")
+                == "CapPrm:0000000000000000\nCapEff:0000000000000000\nCapBnd:0000000000000000\nNoNewPrivs:1")
         #expect(try await server.bash("tail -n +3 /proc/net/dev | cut -d: -f1 | tr -d ' '") == "lo")
         #expect(try await server.bash("(exec 3<>/dev/tcp/127.0.0.1/22) 2>/dev/null || echo refused") == "refused")
         #expect(try await server.bash("unshare -U true 2> /dev/null || echo refused") == "refused")

