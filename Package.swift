@@ -133,6 +133,11 @@ let package = Package(
                 "TauRuntime", "TauCore", "TauTestKit", .product(name: "Logging", package: "swift-log"),
             ],
             swiftSettings: settings),
+        .executableTarget(
+            name: "CrashWriter",
+            dependencies: ["TauStorage", "TauSystem", "TauCore", .product(name: "Logging", package: "swift-log")],
+            path: "Tests/CrashWriter",
+            swiftSettings: settings),
         .testTarget(name: "TidyTests", swiftSettings: settings),
         .testTarget(
             name: "EndToEndTests",
@@ -144,7 +149,11 @@ let package = Package(
             ],
             swiftSettings: settings),
         .testTarget(
-            name: "TauStorageTests", dependencies: ["TauStorage", "TauSystem", "TauCore", "TauTestKit"],
+            name: "TauStorageTests",
+            dependencies: [
+                "TauStorage", "TauSystem", "TauCore", "TauTestKit", "CrashWriter",
+                .product(name: "Logging", package: "swift-log"),
+            ],
             swiftSettings: settings),
     ]
 )

@@ -7,7 +7,11 @@ final class FileHandle: Sendable {
 
     init(_ descriptor: Int32) { self.descriptor = descriptor }
 
-    deinit { close(descriptor) }
+    deinit {
+        // Explicitly: a child process between fork and exec holds a copy of the descriptor, and would keep the lock.
+        flock(descriptor, LOCK_UN)
+        close(descriptor)
+    }
 
     func readAll() throws(StoreError) -> [UInt8] {
         var status = stat()

@@ -1,0 +1,183 @@
+public import TauCore
+
+/// What every session store must do; each store's tests run all of it.
+///
+/// `fresh` makes a store over an empty place; `second` makes another owner over the same place.
+public struct SessionStoreContract: Sendable {
+    /// A promise that was not kept.
+    public struct Broken: Error, CustomStringConvertible {
+        public var description: String
+    }
+
+    private let store: any SessionStore
+    private let second: any SessionStore
+
+    public init(store: any SessionStore, second: any SessionStore) {
+        self.store = store
+        self.second = second
+    }
+
+    /// All promises, by name.
+    public static let promises: [(name: String, check: @Sendable (SessionStoreContract) async throws -> Void)] = [
+        ("what was created and appended is read back", { try await $0.readsBack() }),
+        ("an append must name the last entry", { try await $0.checksTail() }),
+        ("a session has one owner", { try await $0.hasOneOwner() }),
+        ("an id is taken once", { try await $0.refusesTwins() }),
+        ("a deleted session is gone", { try await $0.deletes() }),
+        ("unknown sessions are not found", { try await $0.findsNothing() }),
+        ("bytes of others stay as they came", { try await $0.keepsBytes() }),
+        ("pages neither repeat nor skip", { try await $0.pages() }),
+        ("search finds names and texts", { try await $0.searches() }),
+    ]
+
+    // MARK: Helpers
+
+    public static func file(_ id: String, _ texts: [String] = [], at milliseconds: Int64 = 1000) -> SessionFile {
+        let header = SessionHeader(
+            id: SessionID(unchecked: id), timestamp: Timestamp(milliseconds: milliseconds), workingDirectory: "/w")
+        var entries: [Entry] = []
+        for text in texts { entries.append(entry(text, after: entries.last, at: milliseconds)) }
+        return SessionFile(header: header, entries: entries)
+    }
+
+    public static func entry(_ text: String, after parent: Entry?, at milliseconds: Int64 = 1000) -> Entry {
+        let time = Timestamp(milliseconds: milliseconds)
+        return Entry(
+            .message(.user(UserMessage(content: [.text(text)], timestamp: time))), id: EntryID(unchecked: "id-\(text)"),
+            parentID: parent?.id, timestamp: time)
+    }
+
+    private func expect(_ condition: Bool, _ what: String) throws {
+        guard condition else { throw Broken(description: what) }
+    }
+
+    private func expect(_ code: StoreError.Code, _ body: () async throws(StoreError) -> Void) async throws {
+        do throws(StoreError) {
+            try await body()
+        } catch {
+            return try expect(error.code == code, "expected \(code), got \(error.code): \(error)")
+        }
+        throw Broken(description: "expected \(code), but it worked")
+    }
+
+    // MARK: Promises
+
+    private func readsBack() async throws {
+        let file = Self.file("one", ["a"])
+        try await store.create(file)
+        let b = Self.entry("b", after: file.entries[0])
+        let c = Self.entry("c", after: b)
+        try await store.append([b, c], to: file.header.id, after: file.entries[0].id)
+        await store.close(file.header.id)
+        let read = try await store.open(file.header.id)
+        await store.close(file.header.id)
+        try expect(read.entries.map(\.id.rawValue) == ["id-a", "id-b", "id-c"], "entries are missing")
+        try expect(try await store.export(file.header.id) == read.bytes, "the export is not what was stored")
+    }
+
+    private func checksTail() async throws {
+        let file = Self.file("one", ["a"])
+        let id = file.header.id
+        try await store.create(file)
+        let b = Self.entry("b", after: file.entries[0])
+        try await expect(.conflict) { () throws(StoreError) in try await store.append([b], to: id, after: nil) }
+        try await store.append([b], to: id, after: file.entries[0].id)
+        let c = Self.entry("c", after: file.entries[0])
+        try await expect(.conflict) { () throws(StoreError) in
+            try await store.append([c], to: id, after: file.entries[0].id)
+        }
+        await store.close(id)
+        try expect(try await store.open(id).entries.count == 2, "a refused append left something behind")
+    }
+
+    private func hasOneOwner() async throws {
+        let file = Self.file("one", ["a"])
+        let id = file.header.id
+        try await store.create(file)
+        try await expect(.conflict) { () throws(StoreError) in _ = try await second.open(id) }
+        try await expect(.conflict) { () throws(StoreError) in _ = try await store.open(id) }
+        try await expect(.conflict) { () throws(StoreError) in try await second.delete(id) }
+        try await expect(.conflict) { () throws(StoreError) in
+            try await second.append([Self.entry("b", after: nil)], to: id, after: file.entries[0].id)
+        }
+        await store.close(id)
+        _ = try await second.open(id)
+        await second.close(id)
+    }
+
+    private func refusesTwins() async throws {
+        try await store.create(Self.file("one", ["a"]))
+        try await expect(.exists) { () throws(StoreError) in try await store.create(Self.file("one")) }
+        try await expect(.exists) { () throws(StoreError) in try await second.create(Self.file("one")) }
+        await store.close(SessionID(unchecked: "one"))
+        try expect(try await store.open(SessionID(unchecked: "one")).entries.count == 1, "the first one was changed")
+    }
+
+    private func deletes() async throws {
+        let id = SessionID(unchecked: "one")
+        try await store.create(Self.file("one", ["a"]))
+        try await store.delete(id)
+        try await expect(.notFound) { () throws(StoreError) in _ = try await store.open(id) }
+        try expect(try await store.list(SessionQuery()).sessions.isEmpty, "it is still listed")
+        try await store.create(Self.file("one", ["b"]))
+    }
+
+    private func findsNothing() async throws {
+        let id = SessionID(unchecked: "nothing")
+        try await expect(.notFound) { () throws(StoreError) in _ = try await store.open(id) }
+        try await expect(.notFound) { () throws(StoreError) in _ = try await store.export(id) }
+        try await expect(.notFound) { () throws(StoreError) in try await store.delete(id) }
+        try await store.checkHealth()
+    }
+
+    private func keepsBytes() async throws {
+        let text = """
+            {"type":"session","version":3,"id":"odd","timestamp":"2026-01-01T00:00:00.000Z","cwd":"/","extra":1.0}
+
+            { "id" : "a", "parentId":null, "type":"message","timestamp":"x","message":{"role":"user","content":"\\ud800","n":1e2} }
+            {"type":"of_the_future","id":"b","parentId":"a","timestamp":"2026-01-01T00:00:00.000Z","deep":[{"k":-0.0}]}
+
+            """
+        let bytes = Array(text.utf8)
+        try await store.create(try SessionFile(parsing: bytes))
+        let id = SessionID(unchecked: "odd")
+        try expect(try await store.export(id) == bytes, "the export differs")
+        await store.close(id)
+        _ = try await store.open(id)
+        let next = Self.entry("next", after: nil)
+        try await store.append([next], to: id, after: EntryID(unchecked: "b"))
+        let expected = bytes + Array(next.line) + [UInt8(ascii: "\n")]
+        try expect(try await store.export(id) == expected, "an append changed what was before it")
+    }
+
+    private func pages() async throws {
+        for number in 0..<11 {
+            let file = Self.file("s\(number)", ["text \(number)"], at: Int64(1000 + number / 2))
+            try await store.create(file)
+            await store.close(file.header.id)
+        }
+        for order in [SessionQuery.Order.updatedAt, .createdAt] {
+            var seen: [String] = []
+            var query = SessionQuery(order: order, limit: 4)
+            repeat {
+                let page = try await store.list(query)
+                try expect(page.sessions.count <= 4, "a page is too long")
+                seen += page.sessions.map(\.id.rawValue)
+                query.cursor = page.nextCursor
+            } while query.cursor != nil
+            try expect(seen.count == 11 && Set(seen).count == 11, "the pages have \(seen)")
+            try expect(seen.first == "s10", "the newest is not first")
+        }
+        try await expect(.badCursor) { () throws(StoreError) in
+            _ = try await store.list(SessionQuery(cursor: "nonsense"))
+        }
+    }
+
+    private func searches() async throws {
+        try await store.create(Self.file("one", ["The quick brown fox"]))
+        try await store.create(Self.file("two", ["lazy dogs"]))
+        let found = try await store.list(SessionQuery(search: "QUICK fox"))
+        try expect(found.sessions.map(\.id.rawValue) == ["one"], "found \(found.sessions.map(\.id))")
+        try expect(try await store.list(SessionQuery(search: "quick dogs")).sessions.isEmpty, "found too much")
+    }
+}
