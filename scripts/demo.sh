@@ -15,11 +15,17 @@ stop() {
 trap stop EXIT
 
 # The server prints its address once it listens.
-url=$(timeout 30 bash -c 'until grep -m1 -o "http://[0-9.]*:[0-9]*" server.out; do read -r -t 0.05 <> <(:) || true; done') || {
+for _ in $(seq 300); do
+    url=$(grep -m1 -o 'http://[0-9.]*:[0-9]*' server.out || true)
+    [ -n "$url" ] && break
+    kill -0 "$server" 2>/dev/null || break
+    sleep 0.1
+done
+if [ -z "$url" ]; then
     echo "tau demo: the server did not start" >&2
     cat server.log >&2
     exit 1
-}
+fi
 key=$(cat data/admin.key)
 export TAU_SERVER=$url TAU_API_KEY=$key
 call() { curl -sS --fail-with-body -H "Authorization: Bearer $key" "$url/api/agent/v1/$1"; }
@@ -29,8 +35,10 @@ echo "== The server listens on $url"
 
 echo
 echo "== A message that makes the agent use two tools"
-"$tau" run --name demo 'Use write with path=hello.txt, content="Hello from Tau". Use bash with command="cat hello.txt && id -u".' | tee answer.txt
-session=$("$tau" sessions list --json | grep -m1 -o '"id":"[^"]*"' | head -n 1 | cut -d'"' -f4)
+"$tau" run --name demo \
+    'Use write with path=hello.txt, content="Hello from Tau". Use bash with command="echo The tools run as user $(id -u)".' |
+    tee answer.txt
+session=$("$tau" sessions list --json | grep -o '"id":"[^"]*"' | head -n 1 | cut -d'"' -f4)
 
 echo
 echo "== The session as a tree"
@@ -40,10 +48,12 @@ echo
 echo "== Its usage"
 call "sessions/$session" | grep -o '"usage":{[^}]*}[^}]*}'
 
-# What was answered must be what was saved.
-grep -q "Hello from Tau" answer.txt
-grep -q '"role":"toolResult","toolCallId":"[^"]*","toolName":"bash"' "data/sessions/$session.jsonl"
-grep -q "Hello from Tau" "data/sessions/$session.jsonl"
-tail -n 1 "data/sessions/$session.jsonl" | grep -q '"stopReason":"stop"'
+# What was answered must be what was saved, and the tools must have done what they said.
+grep -q "The tools run as user 1000" answer.txt
+saved=data/sessions/$session.jsonl
+grep -q '"role":"toolResult","toolCallId":"[^"]*","toolName":"write"' "$saved"
+grep -q '"role":"toolResult","toolCallId":"[^"]*","toolName":"bash"' "$saved"
+[ "$(cat "data/workspaces/$session/hello.txt")" = "Hello from Tau" ]
+tail -n 1 "$saved" | grep -q '"stopReason":"stop"'
 echo
 echo "== The answer came and was saved. Stopping the server."

@@ -33,7 +33,8 @@ import Testing
         #expect(tree.context(of: nil).settings.model == nil)
     }
 
-    @Test func `thinking and model are the last ones on the branch, an answer's model beats an earlier change`() throws {
+    @Test func `thinking and model are the last ones on the branch, an answer's model beats an earlier change`() throws
+    {
         let tree = try built { builder in
             builder.user("1", nil)
             builder.add("2", "1", "thinking_level_change", #""thinkingLevel":"high""#)
@@ -162,7 +163,8 @@ import Testing
             builder.add("3", "2", "session_info", #""name":"n""#)
             builder.add("4", "3", "custom", #""customType":"x","data":{}"#)
             builder.add("5", "4", "of_the_future", #""k":1"#)
-            builder.add("6", "5", "usage", #""kind":"cache_warm","provider":"p","model":"m","usage":{"input":7,"output":0}"#)
+            builder.add(
+                "6", "5", "usage", #""kind":"cache_warm","provider":"p","model":"m","usage":{"input":7,"output":0}"#)
             builder.add("7", "6", "custom_message", #""customType":"x","content":"told","display":true"#)
             builder.user("8", "7")
         }
@@ -212,7 +214,8 @@ import Testing
             builder.assistant("2", "1")
             builder.compaction(
                 "c", "2", keep: "0",
-                #","systemMessage":{"role":"system","content":"prompt","timestamp":2},"retainedTail":[{"role":"user","content":"kept","timestamp":3}]"#)
+                #","systemMessage":{"role":"system","content":"prompt","timestamp":2},"retainedTail":[{"role":"user","content":"kept","timestamp":3}]"#
+            )
             builder.user("3", "c")
         }
         let context = tree.context(of: tree.leafID)
@@ -231,8 +234,12 @@ import Testing
 
     @Test func `sections of the prompt are replaced and removed by name`() throws {
         let tree = try built { builder in
-            builder.add("1", nil, "message", #""message":{"role":"system","content":"base","sections":{"a":"A","b":"B"},"timestamp":1}"#)
-            builder.add("2", "1", "message", #""message":{"role":"system","content":"","sections":{"a":null,"b":"B2","c":"C"},"timestamp":1}"#)
+            builder.add(
+                "1", nil, "message",
+                #""message":{"role":"system","content":"base","sections":{"a":"A","b":"B"},"timestamp":1}"#)
+            builder.add(
+                "2", "1", "message",
+                #""message":{"role":"system","content":"","sections":{"a":null,"b":"B2","c":"C"},"timestamp":1}"#)
         }
         #expect(Conversation(tree.context(of: tree.leafID)).systemPrompt == "base\n\nB2\n\nC")
     }
@@ -253,7 +260,9 @@ import Testing
             #expect(user.content == [.text(vector["text"]?.string ?? "")])
         }
         let hidden = try built { builder in
-            builder.add("1", nil, "message", #""message":{"role":"bashExecution","command":"x","output":"","excludeFromContext":true}"#)
+            builder.add(
+                "1", nil, "message",
+                #""message":{"role":"bashExecution","command":"x","output":"","excludeFromContext":true}"#)
         }
         #expect(Conversation(hidden.context(of: hidden.leafID)).messages.isEmpty)
     }

@@ -4,30 +4,38 @@ import Testing
 
 @Suite struct JSONTests {
     @Test(arguments: [
-        "null", "true", " [1, 2.50, -0.0e+1] ", "{}", #"{"a":{"b":[]}}"#, #""\u00e9\n\ud83d\ude48""#, "\"\u{2028}\"", "1e400",
+        "null", "true", " [1, 2.50, -0.0e+1] ", "{}", #"{"a":{"b":[]}}"#, #""\u00e9\n\ud83d\ude48""#, "\"\u{2028}\"",
+        "1e400",
         "123456789012345678901234567890",
     ])
     func `valid texts are read`(_ text: String) throws { _ = try JSONValue(parsing: text) }
 
     @Test(arguments: [
-        "", " ", "nul", "[1,]", "{\"a\":1,}", "{a:1}", "01", "1.", ".5", "+1", "1e", "-", "\"", "\"\\x\"", "\"\\u12g4\"",
+        "", " ", "nul", "[1,]", "{\"a\":1,}", "{a:1}", "01", "1.", ".5", "+1", "1e", "-", "\"", "\"\\x\"",
+        "\"\\u12g4\"",
         "\"\t\"", "[1] 2", "\u{FEFF}1", "{\"a\" 1}", "['a']", "NaN", "[", "{", "\"\\", "tru", "{\"a\":}",
     ])
     func `invalid texts are refused`(_ text: String) {
         #expect(throws: JSONError.self) { try JSONValue(parsing: text) }
     }
 
-    @Test(arguments: [
-        [0xC0, 0xAF], [0xED, 0xA0, 0x80], [0xF4, 0x90, 0x80, 0x80], [0x80], [0xE2, 0x82], [0xFF], [0xF8, 0x88, 0x80, 0x80, 0x80],
-        [0xE0, 0x80, 0xAF],
-    ] as [[UInt8]])
+    @Test(
+        arguments: [
+            [0xC0, 0xAF], [0xED, 0xA0, 0x80], [0xF4, 0x90, 0x80, 0x80], [0x80], [0xE2, 0x82], [0xFF],
+            [0xF8, 0x88, 0x80, 0x80, 0x80],
+            [0xE0, 0x80, 0xAF],
+        ] as [[UInt8]])
     func `bytes that are no UTF-8 are refused`(_ bytes: [UInt8]) {
         #expect(throws: JSONError.self) { try JSONValue(parsing: [0x22] + bytes + [0x22]) }
-        #expect(throws: JSONError.self) { try JSONValue(parsing: Array("\"long enough for eight ".utf8) + bytes + [0x22]) }
+        #expect(throws: JSONError.self) {
+            try JSONValue(parsing: Array("\"long enough for eight ".utf8) + bytes + [0x22])
+        }
     }
 
     @Test func `nesting has a bound`() throws {
-        func nested(_ depth: Int) -> String { String(repeating: "[", count: depth) + String(repeating: "]", count: depth) }
+        func nested(_ depth: Int) -> String {
+            String(repeating: "[", count: depth) + String(repeating: "]", count: depth)
+        }
         _ = try JSONValue(parsing: nested(512))
         #expect(throws: JSONError.self) { try JSONValue(parsing: nested(513)) }
         #expect(throws: JSONError.self) { try JSONValue(parsing: nested(65), limits: .request) }
@@ -58,8 +66,10 @@ import Testing
     }
 
     @Test(arguments: [
-        (0.1 + 0.2, "0.30000000000000004"), (1, "1"), (-0.0, "0"), (1e21, "1e+21"), (1.2345678901234568e20, "123456789012345680000"),
-        (1e-7, "1e-7"), (0.000001, "0.000001"), (1.5e-9, "1.5e-9"), (Double.leastNonzeroMagnitude, "5e-324"), (1.5e300, "1.5e+300"), (-2.5, "-2.5"),
+        (0.1 + 0.2, "0.30000000000000004"), (1, "1"), (-0.0, "0"), (1e21, "1e+21"),
+        (1.2345678901234568e20, "123456789012345680000"),
+        (1e-7, "1e-7"), (0.000001, "0.000001"), (1.5e-9, "1.5e-9"), (Double.leastNonzeroMagnitude, "5e-324"),
+        (1.5e300, "1.5e+300"), (-2.5, "-2.5"),
         (.infinity, "null"), (100, "100"), (0.00002, "0.00002"), (12345.678, "12345.678"), (9e15, "9000000000000000"),
         (4.35, "4.35"), (1.7976931348623157e308, "1.7976931348623157e+308"),
     ])
@@ -68,7 +78,9 @@ import Testing
     }
 
     @Test func `text is escaped as JSON stringify does`() {
-        #expect(JSONValue.string("a\"\\/\u{8}\u{C}\n\r\t\u{1}\u{7F}é\u{2028}").text == "\"a\\\"\\\\/\\b\\f\\n\\r\\t\\u0001\u{7F}é\u{2028}\"")
+        #expect(
+            JSONValue.string("a\"\\/\u{8}\u{C}\n\r\t\u{1}\u{7F}é\u{2028}").text
+                == "\"a\\\"\\\\/\\b\\f\\n\\r\\t\\u0001\u{7F}é\u{2028}\"")
     }
 
     @Test func `what is written is read back the same`() throws {
@@ -85,12 +97,16 @@ import Testing
         case 1: return .bool(Bool.random(using: &generator))
         case 2: return .double(Double(Int.random(in: -1_000_000...1_000_000, using: &generator)) / 1000)
         case 3, 4:
-            let scalars: [Unicode.Scalar] = ["a", "\"", "\\", "\n", "\u{0}", "é", "\u{2028}", "🙈", "e", "\u{301}", "/", "z"]
+            let scalars: [Unicode.Scalar] = [
+                "a", "\"", "\\", "\n", "\u{0}", "é", "\u{2028}", "🙈", "e", "\u{301}", "/", "z",
+            ]
             let count = Int.random(in: 0..<20, using: &generator)
             var text = String.UnicodeScalarView()
             for _ in 0..<count { text.append(scalars.randomElement(using: &generator) ?? "a") }
             return .string(String(text))
-        case 5: return .array((0..<Int.random(in: 0..<5, using: &generator)).map { _ in random(&generator, depth: depth + 1) })
+        case 5:
+            return .array(
+                (0..<Int.random(in: 0..<5, using: &generator)).map { _ in random(&generator, depth: depth + 1) })
         default:
             let members = (0..<Int.random(in: 0..<5, using: &generator)).map { index in
                 JSONObject.Member(key: "key \(index)", value: random(&generator, depth: depth + 1))

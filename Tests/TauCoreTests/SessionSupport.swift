@@ -14,7 +14,8 @@ struct SessionBuilder {
     mutating func add(_ id: String, _ parent: String?, _ type: String, _ more: String = "") -> String {
         let parentText = parent.map { "\"\($0)\"" } ?? "null"
         lines.append(
-            #"{"type":"\#(type)","id":"\#(id)","parentId":\#(parentText),"timestamp":"2026-01-01T00:00:01.000Z"\#(more.isEmpty ? "" : ",")\#(more)}"#)
+            #"{"type":"\#(type)","id":"\#(id)","parentId":\#(parentText),"timestamp":"2026-01-01T00:00:01.000Z"\#(more.isEmpty ? "" : ",")\#(more)}"#
+        )
         return id
     }
 
@@ -25,17 +26,21 @@ struct SessionBuilder {
 
     @discardableResult
     mutating func assistant(
-        _ id: String, _ parent: String?, provider: String = "anthropic", model: String = "claude-test", stop: String = "stop",
+        _ id: String, _ parent: String?, provider: String = "anthropic", model: String = "claude-test",
+        stop: String = "stop",
         tokens: Int = 0, at time: Int = 6
     ) -> String {
         add(
             id, parent, "message",
-            #""message":{"role":"assistant","content":[{"type":"text","text":"\#(id)"}],"api":"a","provider":"\#(provider)","model":"\#(model)","usage":{"input":\#(tokens),"output":0,"cacheRead":0,"cacheWrite":0,"totalTokens":\#(tokens),"cost":{"total":0}},"stopReason":"\#(stop)","timestamp":\#(time)}"#)
+            #""message":{"role":"assistant","content":[{"type":"text","text":"\#(id)"}],"api":"a","provider":"\#(provider)","model":"\#(model)","usage":{"input":\#(tokens),"output":0,"cacheRead":0,"cacheWrite":0,"totalTokens":\#(tokens),"cost":{"total":0}},"stopReason":"\#(stop)","timestamp":\#(time)}"#
+        )
     }
 
     @discardableResult
     mutating func compaction(_ id: String, _ parent: String?, keep: String, _ more: String = "") -> String {
-        add(id, parent, "compaction", #""summary":"summary \#(id)","firstKeptEntryId":"\#(keep)","tokensBefore":9\#(more)"#)
+        add(
+            id, parent, "compaction",
+            #""summary":"summary \#(id)","firstKeptEntryId":"\#(keep)","tokensBefore":9\#(more)"#)
     }
 
     func file() throws -> SessionFile { try SessionFile(parsing: Array((lines.joined(separator: "\n") + "\n").utf8)) }

@@ -9,8 +9,10 @@ import Testing
         var tree = try builder.tree()
         let contents: [NewEntry] = [
             .message(.user(UserMessage(content: [.text("x")], timestamp: Timestamp(milliseconds: 9)))),
-            .thinkingLevelChange(.high), .modelChange(ModelReference(provider: "p", id: "m")), .activeToolsChange(["read"]),
-            .label(target: EntryID(unchecked: "1"), label: "l"), .sessionInfo(name: "n"), .custom(type: "t", data: ["a": 1]),
+            .thinkingLevelChange(.high), .modelChange(ModelReference(provider: "p", id: "m")),
+            .activeToolsChange(["read"]),
+            .label(target: EntryID(unchecked: "1"), label: "l"), .sessionInfo(name: "n"),
+            .custom(type: "t", data: ["a": 1]),
         ]
         for (number, content) in contents.enumerated() {
             let before = tree.leafID
@@ -20,9 +22,11 @@ import Testing
             #expect(entry.parentID == before)
             #expect(tree.leafID == entry.id)
         }
-        #expect(tree.entries.map(\.body.typeName).dropFirst() == [
-            "message", "thinking_level_change", "model_change", "active_tools_change", "label", "session_info", "custom",
-        ])
+        #expect(
+            tree.entries.map(\.body.typeName).dropFirst() == [
+                "message", "thinking_level_change", "model_change", "active_tools_change", "label", "session_info",
+                "custom",
+            ])
         #expect(tree.name == "n")
         #expect(tree.labels == [EntryID(unchecked: "1"): "l"])
         #expect(tree.settings(of: tree.leafID).activeToolNames == ["read"])
@@ -37,9 +41,12 @@ import Testing
         }
         let base = #""id":"b","parentId":"a","timestamp":"1970-01-01T00:00:00.000Z""#
         #expect(line(.sessionInfo(name: "n")) == #"{"type":"session_info",\#(base),"name":"n"}"#)
-        #expect(line(.label(target: EntryID(unchecked: "x"), label: nil)) == #"{"type":"label",\#(base),"targetId":"x"}"#)
+        #expect(
+            line(.label(target: EntryID(unchecked: "x"), label: nil)) == #"{"type":"label",\#(base),"targetId":"x"}"#)
         #expect(line(.custom(type: "t", data: [1])) == #"{"type":"custom","customType":"t","data":[1],\#(base)}"#)
-        #expect(line(.modelChange(ModelReference(provider: "p", id: "m"))) == #"{"type":"model_change",\#(base),"provider":"p","modelId":"m"}"#)
+        #expect(
+            line(.modelChange(ModelReference(provider: "p", id: "m")))
+                == #"{"type":"model_change",\#(base),"provider":"p","modelId":"m"}"#)
     }
 
     @Test func `labels: the last one counts, an empty one clears`() throws {
@@ -95,7 +102,9 @@ import Testing
     @Test func `previews are short and on one line`() throws {
         var builder = SessionBuilder()
         builder.user("1", nil, "a\\nb\\u001b[31m" + String(repeating: "x", count: 200))
-        builder.add("2", "1", "message", #""message":{"role":"assistant","content":[{"type":"toolCall","id":"c","name":"bash","arguments":{}}]}"#)
+        builder.add(
+            "2", "1", "message",
+            #""message":{"role":"assistant","content":[{"type":"toolCall","id":"c","name":"bash","arguments":{}}]}"#)
         let nodes = try builder.tree().nodes
         #expect(nodes[0].preview.hasPrefix("a b [31mxxx"))
         #expect(nodes[0].preview.unicodeScalars.count == 101)

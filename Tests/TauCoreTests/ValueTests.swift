@@ -3,10 +3,13 @@ import TauTestKit
 import Testing
 
 @Suite struct ValueTests {
-    @Test(arguments: [
-        (0, "1970-01-01T00:00:00.000Z"), (1_773_606_850_123, "2026-03-15T20:34:10.123Z"), (951_782_400_000, "2000-02-29T00:00:00.000Z"),
-        (-1, "1969-12-31T23:59:59.999Z"), (4_107_542_399_999, "2100-02-28T23:59:59.999Z"), (4_107_542_400_000, "2100-03-01T00:00:00.000Z"),
-    ] as [(Int64, String)])
+    @Test(
+        arguments: [
+            (0, "1970-01-01T00:00:00.000Z"), (1_773_606_850_123, "2026-03-15T20:34:10.123Z"),
+            (951_782_400_000, "2000-02-29T00:00:00.000Z"),
+            (-1, "1969-12-31T23:59:59.999Z"), (4_107_542_399_999, "2100-02-28T23:59:59.999Z"),
+            (4_107_542_400_000, "2100-03-01T00:00:00.000Z"),
+        ] as [(Int64, String)])
     func `times are written and read in ISO 8601`(_ pair: (Int64, String)) {
         #expect(Timestamp(milliseconds: pair.0).description == pair.1)
         #expect(Timestamp(pair.1)?.milliseconds == pair.0)
@@ -24,11 +27,14 @@ import Testing
     ])
     func `anything else is no time`(_ text: String) { #expect(Timestamp(text) == nil) }
 
-    @Test(arguments: ["a", "0", "01a20aeb-27b4-7ff6-b432-0b63446cecaf", "a.b_c-d", "a..b", String(repeating: "x", count: 128)])
+    @Test(arguments: [
+        "a", "0", "01a20aeb-27b4-7ff6-b432-0b63446cecaf", "a.b_c-d", "a..b", String(repeating: "x", count: 128),
+    ])
     func `safe names are session ids`(_ text: String) { #expect(SessionID(text)?.rawValue == text) }
 
     @Test(arguments: [
-        "", ".", "..", "-a", "a-", "a/b", "../a", "a b", "a\0b", "é", "../\u{301}x", "a\n", String(repeating: "x", count: 129),
+        "", ".", "..", "-a", "a-", "a/b", "../a", "a b", "a\0b", "é", "../\u{301}x", "a\n",
+        String(repeating: "x", count: 129),
     ])
     func `what could leave the directory is no session id`(_ text: String) { #expect(SessionID(text) == nil) }
 
@@ -42,7 +48,10 @@ import Testing
         let identifiers = IdentifierSource()
         let ids = (0..<50).map { identifiers.uuid(at: Timestamp(milliseconds: 1_700_000_000_000 + Int64($0))) }
         #expect(ids == ids.sorted())
-        #expect(ids.allSatisfy { $0.wholeMatch(of: /[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}/) != nil })
+        #expect(
+            ids.allSatisfy {
+                $0.wholeMatch(of: /[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}/) != nil
+            })
         var calls = 0
         let entry = identifiers.entryID { _ in
             calls += 1
@@ -68,7 +77,8 @@ import Testing
     }
 
     @Test func `a usage of an old file counts its parts`() throws {
-        let json = try JSONValue(parsing: #"{"input":5,"output":7,"cacheRead":1,"cacheWrite":2,"cost":{"input":0.5,"total":0.5}}"#)
+        let json = try JSONValue(
+            parsing: #"{"input":5,"output":7,"cacheRead":1,"cacheWrite":2,"cost":{"input":0.5,"total":0.5}}"#)
         let usage = Usage(json: json)
         #expect(usage.totalTokens == 15)
         #expect(usage.cost?.total == 0.5)
@@ -79,15 +89,19 @@ import Testing
         let call = ToolCall(id: "c1", name: "read", arguments: JSONObject(members: [.init(key: "path", value: "a")]))
         let assistant = AssistantMessage(
             content: [.thinking(ThinkingBlock(thinking: "hm", signature: "s")), .text("hi"), .toolCall(call)],
-            api: "openai-completions", model: ModelReference(provider: "openai", id: "gpt"), usage: Usage(input: 1, output: 2),
+            api: "openai-completions", model: ModelReference(provider: "openai", id: "gpt"),
+            usage: Usage(input: 1, output: 2),
             stopReason: .toolUse, errorMessage: "e", responseID: "r", timestamp: Timestamp(milliseconds: 5))
         let text = String(decoding: Message.assistant(assistant).serialized, as: UTF8.self)
         #expect(
-            text == #"{"role":"assistant","content":[{"type":"thinking","thinking":"hm","thinkingSignature":"s"},{"type":"text","text":"hi"},{"type":"toolCall","id":"c1","name":"read","arguments":{"path":"a"}}],"api":"openai-completions","provider":"openai","model":"gpt","usage":{"input":1,"output":2,"cacheRead":0,"cacheWrite":0,"totalTokens":3,"cost":{"input":0,"output":0,"cacheRead":0,"cacheWrite":0,"total":0}},"stopReason":"toolUse","timestamp":5,"errorMessage":"e","responseId":"r"}"#)
+            text
+                == #"{"role":"assistant","content":[{"type":"thinking","thinking":"hm","thinkingSignature":"s"},{"type":"text","text":"hi"},{"type":"toolCall","id":"c1","name":"read","arguments":{"path":"a"}}],"api":"openai-completions","provider":"openai","model":"gpt","usage":{"input":1,"output":2,"cacheRead":0,"cacheWrite":0,"totalTokens":3,"cost":{"input":0,"output":0,"cacheRead":0,"cacheWrite":0,"total":0}},"stopReason":"toolUse","timestamp":5,"errorMessage":"e","responseId":"r"}"#
+        )
         #expect(try Message(json: JSONValue(parsing: text)) == .assistant(assistant))
         let result = Message.toolResult(
             ToolResultMessage(
-                toolCallID: "c1", toolName: "read", content: [.text("x"), .image(ImageBlock(data: "AA==", mimeType: "image/png"))],
+                toolCallID: "c1", toolName: "read",
+                content: [.text("x"), .image(ImageBlock(data: "AA==", mimeType: "image/png"))],
                 details: ["k": 1], isError: true, timestamp: Timestamp(milliseconds: 6)))
         #expect(try Message(json: JSONValue(parsing: result.serialized)) == result)
         // Missing content counts as none.
@@ -98,9 +112,12 @@ import Testing
     @Test func `an answer is put together from its events`() {
         var assembler = MessageAssembler()
         let events: [ModelEvent] = [
-            .thinkingStart(index: 0), .thinkingDelta(index: 0, "a"), .thinkingDelta(index: 0, "b"), .textStart(index: 1),
-            .textDelta(index: 1, "hel"), .thinkingEnd(index: 0, signature: "s"), .textDelta(index: 1, "lo"), .textEnd(index: 1),
-            .toolCallStart(index: 2, id: "c", name: "read"), .toolCallDelta(index: 2, #"{"pa"#), .toolCallDelta(index: 2, #"th":"x"}"#),
+            .thinkingStart(index: 0), .thinkingDelta(index: 0, "a"), .thinkingDelta(index: 0, "b"),
+            .textStart(index: 1),
+            .textDelta(index: 1, "hel"), .thinkingEnd(index: 0, signature: "s"), .textDelta(index: 1, "lo"),
+            .textEnd(index: 1),
+            .toolCallStart(index: 2, id: "c", name: "read"), .toolCallDelta(index: 2, #"{"pa"#),
+            .toolCallDelta(index: 2, #"th":"x"}"#),
             .toolCallEnd(index: 2), .toolCallStart(index: 3, id: "d", name: "cut"), .toolCallDelta(index: 3, #"{"pa"#),
             .usage(Usage(input: 1, output: 2)),
         ]
@@ -108,7 +125,8 @@ import Testing
         #expect(
             assembler.content == [
                 .thinking(ThinkingBlock(thinking: "ab", signature: "s")), .text("hello"),
-                .toolCall(ToolCall(id: "c", name: "read", arguments: JSONObject(members: [.init(key: "path", value: "x")]))),
+                .toolCall(
+                    ToolCall(id: "c", name: "read", arguments: JSONObject(members: [.init(key: "path", value: "x")]))),
                 .toolCall(ToolCall(id: "d", name: "cut", arguments: JSONObject())),
             ])
         #expect(assembler.usage.totalTokens == 3)
@@ -119,7 +137,10 @@ import Testing
             "type": "object", "required": ["path", "mode"], "additionalProperties": false,
             "properties": [
                 "path": ["type": "string"], "count": ["type": "integer", "minimum": 1], "mode": ["enum": ["a", "b"]],
-                "edits": ["type": "array", "items": ["type": "object", "required": ["old"], "properties": ["old": ["type": "string"]]]],
+                "edits": [
+                    "type": "array",
+                    "items": ["type": "object", "required": ["old"], "properties": ["old": ["type": "string"]]],
+                ],
                 "flag": ["type": "boolean"],
             ],
         ]
@@ -129,7 +150,8 @@ import Testing
         #expect(good.arguments["path"] == "5")
         #expect(good.arguments["count"] == 3)
         #expect(good.arguments["flag"] == true)
-        let bad = ArgumentValidation(try object(#"{"count":0,"mode":"c","edits":[{"old":"x"},{}],"more":1}"#), against: schema)
+        let bad = ArgumentValidation(
+            try object(#"{"count":0,"mode":"c","edits":[{"old":"x"},{}],"more":1}"#), against: schema)
         #expect(bad.problems.map(\.path) == ["path", "count", "mode", "edits.1.old", "more"])
         let failure = ArgumentValidation.failure(tool: "edit", problems: bad.problems, received: JSONObject())
         #expect(failure.message.hasPrefix("Validation failed for tool \"edit\":\n  - path: is required\n"))

@@ -106,7 +106,9 @@ struct CollectingLogHandler: LogHandler {
     @Test func `a file that is no session is never touched`() async throws {
         let directory = try StoreDirectory()
         let store = try directory.store()
-        for content in ["", "not json\n", "{\"type\":\"other\"}\n", "{\"type\":\"session\",\"version\":9,\"id\":\"x1\"}\n"] {
+        for content in [
+            "", "not json\n", "{\"type\":\"other\"}\n", "{\"type\":\"session\",\"version\":9,\"id\":\"x1\"}\n",
+        ] {
             try directory.write(Array(content.utf8), "x1")
             let error = await #expect(throws: StoreError.self) { try await store.open(SessionID(unchecked: "x1")) }
             #expect(error?.code == .corrupt)
@@ -150,7 +152,8 @@ struct CollectingLogHandler: LogHandler {
     }
 
     @Test(.enabled(if: geteuid() == 0, "mounting a small file system needs root"))
-    func `a full disk fails the append, keeps the file valid, and the next one works after space returns`() async throws {
+    func `a full disk fails the append, keeps the file valid, and the next one works after space returns`() async throws
+    {
         let mount = try StoreDirectory()
         try run("mount", "-t", "tmpfs", "-o", "size=256k", "tau-test", mount.path)
         defer { try? run("umount", mount.path) }
@@ -177,7 +180,8 @@ struct CollectingLogHandler: LogHandler {
         #expect(inBetween.tornTail.isEmpty)
         await #expect(throws: StoreError.self) {
             for number in 0..<100 {
-                try await store.create(SessionStoreContract.file("filler\(number)", [String(repeating: "y", count: 5000)]))
+                try await store.create(
+                    SessionStoreContract.file("filler\(number)", [String(repeating: "y", count: 5000)]))
             }
         }
         try run("mount", "-o", "remount,size=1m", mount.path)

@@ -7,11 +7,11 @@ final class FileHandle: Sendable {
 
     init(_ descriptor: Int32) { self.descriptor = descriptor }
 
-    deinit {
-        // Explicitly: a child process between fork and exec holds a copy of the descriptor, and would keep the lock.
-        flock(descriptor, LOCK_UN)
-        close(descriptor)
-    }
+    deinit { close(descriptor) }
+
+    /// Gives the lock up, whoever else still has the descriptor: a task that has not quite ended, or a child process
+    /// between fork and exec.
+    func unlock() { flock(descriptor, LOCK_UN) }
 
     func readAll() throws(StoreError) -> [UInt8] {
         var status = stat()

@@ -103,8 +103,8 @@ public final class JSONLSessionStore: SessionStore {
     }
 
     public func close(_ id: SessionID) async {
-        // The lock goes with the last reference to the file.
-        open.withLock { _ = $0.removeValue(forKey: id) }
+        guard let writer = open.withLock({ $0.removeValue(forKey: id) }) else { return }
+        await threads.run { writer.close() }
     }
 
     public func delete(_ id: SessionID) async throws(StoreError) {

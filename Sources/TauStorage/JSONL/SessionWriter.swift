@@ -43,6 +43,14 @@ final class SessionWriter: Sendable {
         }
     }
 
+    /// Gives the right to write up, after what is under way.
+    func close() {
+        state.withLock { state in
+            state.failure = StoreError(.conflict, "session \(id) is not open for writing")
+            handle.unlock()
+        }
+    }
+
     private func write(_ bytes: [UInt8], _ state: inout State) throws(StoreError) {
         do throws(StoreError) {
             try handle.write(bytes, at: state.size)

@@ -73,6 +73,7 @@ struct ServeCommand: AsyncParsableCommand {
         let configuration = composition.configuration
         let url = "http://\(configuration.host):\(port)"
         presence.announce(url, in: configuration.dataDirectory)
+        let program = CommandLine.arguments.first ?? "tau"
         let key = composition.keyFile.map { "$(cat \($0))" } ?? "$TAU_AUTH_ADMIN_KEY"
         print(
             """
@@ -80,7 +81,7 @@ struct ServeCommand: AsyncParsableCommand {
             Admin key: \(composition.keyFile ?? "as configured (auth.adminKey)")
 
             Try it:
-              tau run "Use bash with command=\\"uname -a\\"." --server \(url) --key "\(key)"
+              \(program) run "Use bash with command=\\"uname -a\\"." --server \(url) --key "\(key)"
               curl -s -H "Authorization: Bearer \(key)" -X POST \(url)/api/agent/v1/sessions -d '{"name":"first"}'
 
             Ctrl-C stops the server.

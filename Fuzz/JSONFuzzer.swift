@@ -1,0 +1,20 @@
+#if canImport(TauCore)
+    import TauCore
+#endif
+
+/// Any bytes are JSON or not; what is JSON is written and read back the same.
+@_cdecl("LLVMFuzzerTestOneInput")
+public func fuzzJSON(_ data: UnsafePointer<UInt8>?, _ count: Int) -> Int32 {
+    let bytes = Array(UnsafeBufferPointer(start: data, count: count))
+    guard let value = try? JSONValue(parsing: bytes) else { return 0 }
+    let written = value.serialized
+    guard let again = try? JSONValue(parsing: written) else { fatalError("Invariant: what is written can be read") }
+    precondition(again == value, "what is read back is the same")
+    precondition(again.serialized == written, "what is written twice is the same")
+    _ = try? JSONValue(parsing: bytes, limits: .request)
+    if let object = value.object {
+        _ = ArgumentValidation(object, against: value)
+        _ = Message(json: value)
+    }
+    return 0
+}

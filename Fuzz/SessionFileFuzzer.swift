@@ -1,0 +1,26 @@
+#if canImport(TauCore)
+    import TauCore
+#endif
+
+/// Any bytes are a session file or not; nothing crashes, and what is a session reads back the same.
+@_cdecl("LLVMFuzzerTestOneInput")
+public func fuzzSessionFile(_ data: UnsafePointer<UInt8>?, _ count: Int) -> Int32 {
+    let bytes = Array(UnsafeBufferPointer(start: data, count: count))
+    guard let file = try? SessionFile(parsing: bytes, limits: SessionFile.Limits(maxLineBytes: 4096)) else { return 0 }
+    let tree = SessionTree(file)
+    let leaves = [tree.leafID] + tree.entries.suffix(4).map(\.id)
+    for leaf in leaves {
+        let context = tree.context(of: leaf)
+        _ = Conversation(context)
+        _ = TokenEstimate.tokens(of: context)
+    }
+    _ = tree.nodes
+    _ = tree.summary
+    guard let again = try? SessionFile(parsing: file.bytes, limits: SessionFile.Limits(maxLineBytes: 4096)) else {
+        fatalError("Invariant: what was read as a session is a session")
+    }
+    precondition(again.bytes == file.bytes && again.tornTail.isEmpty, "a second reading changes nothing")
+    precondition(again.entries.map(\.line) == file.entries.map(\.line), "the entries stay")
+    precondition(again.entries.map(\.parentID) == file.entries.map(\.parentID), "the links stay")
+    return 0
+}
