@@ -138,6 +138,11 @@ let package = Package(
             dependencies: ["TauStorage", "TauSystem", "TauCore", .product(name: "Logging", package: "swift-log")],
             path: "Tests/CrashWriter",
             swiftSettings: settings),
+        .testTarget(name: "TauLimitsTests", dependencies: ["TauLimits", "TauCore"], swiftSettings: settings),
+        .testTarget(
+            name: "TauTelemetryTests",
+            dependencies: ["TauTelemetry", "TauCore", .product(name: "Logging", package: "swift-log")],
+            swiftSettings: settings),
         .testTarget(name: "TidyTests", swiftSettings: settings),
         .testTarget(
             name: "EndToEndTests",

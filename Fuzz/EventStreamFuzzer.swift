@@ -1,6 +1,4 @@
-#if canImport(TauWire)
-    import TauWire
-#endif
+import TauWire
 
 /// Any bytes are a stream of events: the same ones, however the bytes are cut.
 @_cdecl("LLVMFuzzerTestOneInput")

@@ -1,6 +1,4 @@
-#if canImport(TauCore)
-    import TauCore
-#endif
+import TauCore
 
 /// Any bytes are JSON or not; what is JSON is written and read back the same.
 @_cdecl("LLVMFuzzerTestOneInput")

@@ -1,6 +1,4 @@
-#if canImport(TauCore)
-    import TauCore
-#endif
+import TauCore
 
 /// Any bytes are a session file or not; nothing crashes, and what is a session reads back the same.
 @_cdecl("LLVMFuzzerTestOneInput")

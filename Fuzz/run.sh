@@ -7,17 +7,25 @@ out=.build-fuzz
 mkdir -p "$out"
 # A crash must end the fuzzer, not start a debugger that holds its pipes.
 export SWIFT_BACKTRACE=enable=no
-features=(-swift-version 6 -enable-upcoming-feature ExistentialAny -enable-upcoming-feature MemberImportVisibility
-    -enable-upcoming-feature InternalImportsByDefault)
+flags=(-sanitize=fuzzer,address -O -wmo -parse-as-library -swift-version 6 -I "$out"
+    -enable-upcoming-feature ExistentialAny -enable-upcoming-feature MemberImportVisibility
+    -enable-upcoming-feature InternalImportsByDefault -package-name tau)
 
+compile() { swiftc "${flags[@]}" "$@" 2> >(grep -v 'Cannot export local symbol' >&2); }
+
+# The modules are instrumented, too, so that the fuzzer sees their branches.
+module() {
+    mapfile -t sources < <(find "Sources/$1" -name '*.swift' | sort)
+    compile -emit-module -emit-module-path "$out/$1.swiftmodule" -emit-object -module-name "$1" "${sources[@]}" \
+        -o "$out/$1.o"
+}
+
+# fuzz NAME [further sources]
 fuzz() {
-    local name=$1 module=$2
-    local corpus=$out/corpus-$name
+    local name=$1 corpus=$out/corpus-$1
+    shift
     mkdir -p "$corpus"
-    # The module's own sources are compiled together with the target, so that the fuzzer sees their branches.
-    mapfile -t sources < <(find "Sources/$module" -name '*.swift' | sort)
-    swiftc -sanitize=fuzzer,address -O -parse-as-library "${features[@]}" -module-name "Fuzz$name" \
-        "${sources[@]}" "Fuzz/$name.swift" -o "$out/$name" 2> >(grep -v 'Cannot export local symbol' >&2)
+    compile -module-name "$name" "Fuzz/$name.swift" "$@" "$out/TauCore.o" "$out/TauWire.o" -o "$out/$name"
     seed "$name" "$corpus"
     echo "== $name: $seconds s"
     if ! "$out/$name" -max_total_time="$seconds" -max_len=8192 -rss_limit_mb=2048 -timeout=10 -verbosity=0 \
@@ -32,13 +40,29 @@ fuzz() {
 seed() {
     local data=../shared/data
     case $1 in
-    SessionFileFuzzer) for file in "$data"/pi/*.jsonl; do head -n 8 "$file" | cut -c 1-800 >"$2/$(basename "$file")"; done ;;
+    SessionFileFuzzer)
+        for file in "$data"/pi/*.jsonl; do head -n 8 "$file" | cut -c 1-800 >"$2/$(basename "$file")"; done ;;
     JSONFuzzer) cp "$data"/pi/golden/*.json "$2" ;;
-    EventStreamFuzzer) for file in "$data"/llm/*stream.raw; do head -c 4096 "$file" >"$2/$(basename "$file")"; done ;;
+    EventStreamFuzzer)
+        for file in "$data"/llm/*stream.raw; do head -c 4096 "$file" >"$2/$(basename "$file")"; done ;;
+    ModelAnswerFuzzer)
+        # The first byte chooses the dialect: even for Chat Completions, odd for Messages.
+        for file in "$data"/llm/chat-*stream.raw; do
+            { printf '0' && sed '1,/^\r$/d' "$file" | grep -a '^data\|^\r\?$' | head -c 6000 || true; } >"$2/$(basename "$file")"
+        done
+        for file in "$data"/llm/messages-*stream.raw; do
+            { printf '1' && sed '1,/^\r$/d' "$file" | grep -a '^data\|^event\|^\r\?$' | head -c 6000 || true; } >"$2/$(basename "$file")"
+        done ;;
     esac
     chmod -R u+w "$2"
 }
 
-fuzz SessionFileFuzzer TauCore
-fuzz JSONFuzzer TauCore
-fuzz EventStreamFuzzer TauWire
+module TauCore
+module TauWire
+fuzz SessionFileFuzzer
+fuzz JSONFuzzer
+fuzz EventStreamFuzzer
+providers=Sources/TauProviders
+fuzz ModelAnswerFuzzer "$providers"/HTTP/{AnswerDecoder,ErrorAnswer,ContextOverflow}.swift \
+    "$providers"/OpenAI/Chat{Answer,ToolCalls,Request,Compatibility}.swift \
+    "$providers"/Anthropic/Messages{Answer,Request}.swift "$providers"/Transcript/*.swift

@@ -50,6 +50,14 @@ public struct Timestamp: Hashable, Comparable, Sendable, CustomStringConvertible
         milliseconds = parsed
     }
 
+    /// Reads a message's time: a number of milliseconds. Nil for anything that is no time between the years 0 and 9999.
+    init?(json: JSONValue?) {
+        guard let number = json?.double, (-62_167_219_200_000...253_402_300_799_999).contains(number) else {
+            return nil
+        }
+        milliseconds = Int64(number)
+    }
+
     private static func parse(_ bytes: UnsafeBufferPointer<UInt8>) -> Int64? {
         guard bytes.count >= 20 else { return nil }
         func digits(_ start: Int, _ count: Int) -> Int64? {

@@ -1,17 +1,17 @@
 internal import Hummingbird
-public import Logging
+package import Logging
 internal import NIOCore
-public import ServiceLifecycle
+internal import ServiceLifecycle
 internal import Synchronization
-public import TauCore
-public import TauRuntime
+package import TauCore
+package import TauRuntime
 
 /// The HTTP server: a service that runs until its group shuts down.
-public struct EdgeServer: Service {
+package struct EdgeServer: Service {
     private let application: Application<RouterResponder<EdgeContext>>
 
     /// Makes the server; it listens once `run` is called. `onListening` gets the port, which differs from the one asked for if that is 0.
-    public init(
+    package init(
         runtime: AgentRuntime, authenticator: any Authenticator, host: String, port: Int,
         configuration: EdgeConfiguration, logger: Logger, onListening: @escaping @Sendable (Int) async -> Void
     ) {
@@ -25,5 +25,5 @@ public struct EdgeServer: Service {
             onServerRunning: { channel in await onListening(channel.localAddress?.port ?? port) }, logger: logger)
     }
 
-    public func run() async throws { try await application.run() }
+    package func run() async throws { try await application.run() }
 }

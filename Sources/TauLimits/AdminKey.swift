@@ -1,15 +1,15 @@
 internal import Crypto
 internal import Glibc
-public import TauCore
+package import TauCore
 
 /// The one key of a server that has no users yet: whoever has it may do everything.
-public struct AdminKey: Authenticator {
+package struct AdminKey: Authenticator {
     /// Why a key file could not be used.
-    public enum Failure: Error, CustomStringConvertible {
+    package enum Failure: Error, CustomStringConvertible {
         case unusableFile(path: String, reason: String)
         case tooShort
 
-        public var description: String {
+        package var description: String {
             switch self {
             case .unusableFile(let path, let reason): "the admin key file \(path) cannot be used: \(reason)"
             case .tooShort: "the admin key (auth.adminKey) must be at least \(AdminKey.minimumBytes) bytes long"
@@ -18,24 +18,24 @@ public struct AdminKey: Authenticator {
     }
 
     /// The shortest key that is accepted.
-    public static let minimumBytes = 16
+    package static let minimumBytes = 16
 
     private let digest: SHA256.Digest
     private let principal = Principal(tenantID: "default", userID: "admin")
 
     /// Only the key's hash is kept.
-    public init(_ key: String) throws(Failure) {
+    package init(_ key: String) throws(Failure) {
         guard key.utf8.count >= Self.minimumBytes else { throw .tooShort }
         digest = SHA256.hash(data: Array(key.utf8))
     }
 
-    public func principal(forBearer token: String) async -> Principal? {
+    package func principal(forBearer token: String) async -> Principal? {
         // Digests are compared in constant time.
         SHA256.hash(data: Array(token.utf8)) == digest ? principal : nil
     }
 
     /// A new key: `tau_` and 256 random bits.
-    public static func generate() -> String {
+    package static func generate() -> String {
         let digits = Array("0123456789abcdef".utf8)
         var text = Array("tau_admin_".utf8)
         for _ in 0..<32 {
@@ -47,7 +47,7 @@ public struct AdminKey: Authenticator {
     }
 
     /// The key in a file of mode 0600; at the first start a new one is made there.
-    public static func load(path: String) throws(Failure) -> String {
+    package static func load(path: String) throws(Failure) -> String {
         let created = open(path, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0o600)
         if created >= 0 {
             defer { close(created) }

@@ -4,11 +4,11 @@ internal import NIOPosix
 /// Threads for calls that block (fsync, file reads, waiting for a child), so that no thread of Swift's own pool ever waits.
 ///
 /// Work is taken in order; at most `count` calls run at once.
-public final class BlockingThreads: Sendable {
+package final class BlockingThreads: Sendable {
     private let pool: NIOThreadPool
 
     /// Starts `count` threads.
-    public init(count: Int) {
+    package init(count: Int) {
         pool = NIOThreadPool(numberOfThreads: count)
         pool.start()
     }
@@ -16,14 +16,14 @@ public final class BlockingThreads: Sendable {
     /// Runs `body` on one of the threads and waits for it without blocking the caller's thread.
     ///
     /// A cancelled caller still waits: a write that has begun is always finished.
-    public func run<Value: Sendable>(_ body: @escaping @Sendable () -> Value) async -> Value {
+    package func run<Value: Sendable>(_ body: @escaping @Sendable () -> Value) async -> Value {
         await withCheckedContinuation { continuation in
             submit { continuation.resume(returning: body()) }
         }
     }
 
     /// The same for work that can fail.
-    public func run<Value: Sendable, Failure: Error>(
+    package func run<Value: Sendable, Failure: Error>(
         _ body: @escaping @Sendable () throws(Failure) -> Value
     ) async throws(Failure) -> Value {
         let result: Result<Value, Failure> = await run { Result { () throws(Failure) in try body() } }
@@ -31,7 +31,7 @@ public final class BlockingThreads: Sendable {
     }
 
     /// Hands work over without waiting for it.
-    public func submit(_ body: @escaping @Sendable () -> Void) {
+    package func submit(_ body: @escaping @Sendable () -> Void) {
         // A pool that was stopped would drop the work; this one is never stopped while its owner lives.
         pool.submit { _ in body() }
     }

@@ -2,57 +2,57 @@ internal import CTauSystem
 internal import Glibc
 
 /// What a child process is to be.
-public struct ChildRequest: Sendable {
+package struct ChildRequest: Sendable {
     /// The program's absolute path.
-    public var executable: String
+    package var executable: String
     /// Without the program's name.
-    public var arguments: [String]
+    package var arguments: [String]
     /// `NAME=value`; nothing of the server's own environment is added.
-    public var environment: [String]
+    package var environment: [String]
     /// Becomes standard output and standard error.
-    public var output: Int32
+    package var output: Int32
     /// Become descriptors 3, 4, … in this order, at most eight. Everything else of the server's is closed in the child.
-    public var inherited: [Int32] = []
+    package var inherited: [Int32] = []
     /// A directory that appears at a fixed path, in a mount namespace of the child's own. Needs root.
-    public var binding: Binding?
+    package var binding: Binding?
     /// Whom to become, with no further groups. Needs root.
-    public var identity: Identity?
-    public var limits = Limits()
+    package var identity: Identity?
+    package var limits = Limits()
 
-    public struct Binding: Sendable {
-        public var directory: Int32
-        public var target: String
+    package struct Binding: Sendable {
+        package var directory: Int32
+        package var target: String
 
-        public init(directory: Int32, target: String) {
+        package init(directory: Int32, target: String) {
             self.directory = directory
             self.target = target
         }
     }
 
-    public struct Identity: Sendable, Hashable {
-        public var userID: UInt32
-        public var groupID: UInt32
+    package struct Identity: Sendable, Hashable {
+        package var userID: UInt32
+        package var groupID: UInt32
 
-        public init(userID: UInt32, groupID: UInt32) {
+        package init(userID: UInt32, groupID: UInt32) {
             self.userID = userID
             self.groupID = groupID
         }
     }
 
     /// Resource limits; nil leaves one as it is. Core dumps are always off.
-    public struct Limits: Sendable {
-        public var openFiles: Int?
+    package struct Limits: Sendable {
+        package var openFiles: Int?
         /// Bytes of one file.
-        public var fileBytes: Int?
-        public var lockedBytes: Int?
-        public var processorSeconds: Int?
+        package var fileBytes: Int?
+        package var lockedBytes: Int?
+        package var processorSeconds: Int?
         /// Processes and threads of the user, over all children.
-        public var processes: Int?
+        package var processes: Int?
 
-        public init() {}
+        package init() {}
     }
 
-    public init(executable: String, arguments: [String], environment: [String], output: Int32) {
+    package init(executable: String, arguments: [String], environment: [String], output: Int32) {
         self.executable = executable
         self.arguments = arguments
         self.environment = environment
@@ -61,12 +61,12 @@ public struct ChildRequest: Sendable {
 }
 
 /// How a process ended.
-public enum ExitStatus: Sendable, Hashable {
+package enum ExitStatus: Sendable, Hashable {
     case code(Int32)
     case signal(Int32)
 
     /// As a shell reports it: the exit code, or 128 and the signal.
-    public var shellCode: Int32 {
+    package var shellCode: Int32 {
         switch self {
         case .code(let code): code
         case .signal(let signal): 128 + signal
@@ -77,12 +77,12 @@ public enum ExitStatus: Sendable, Hashable {
 /// A running child in a process group of its own.
 ///
 /// What a child ties to its parent's life (PR_SET_PDEATHSIG) is tied to the *thread* that spawned it.
-public struct ChildProcess: ~Copyable, Sendable {
+package struct ChildProcess: ~Copyable, Sendable {
     private let process: Int32
     private let descriptor: FileDescriptor
 
     /// Starts the child; the calling thread waits until it has executed its program.
-    public static func spawn(_ request: ChildRequest) throws(SystemError) -> ChildProcess {
+    package static func spawn(_ request: ChildRequest) throws(SystemError) -> ChildProcess {
         var pidfd: Int32 = -1
         var failure = tau_spawn_failure()
         let process = request.withRaw { tau_spawn(&$0, &pidfd, &failure) }
@@ -94,13 +94,13 @@ public struct ChildProcess: ~Copyable, Sendable {
     }
 
     /// Readable once the child has ended.
-    public var endDescriptor: Int32 { descriptor.number }
+    package var endDescriptor: Int32 { descriptor.number }
 
     /// Sends SIGKILL to the child's whole process group. The group's name is safe from reuse until `reap`.
-    public func killGroup() { _ = kill(-process, SIGKILL) }
+    package func killGroup() { _ = kill(-process, SIGKILL) }
 
     /// Waits for the child and removes it from the process table.
-    public consuming func reap() -> ExitStatus {
+    package consuming func reap() -> ExitStatus {
         var status: Int32 = 0
         while waitpid(process, &status, 0) < 0, errno == EINTR {}
         let signal = status & 0x7F
@@ -112,7 +112,7 @@ public struct ChildProcess: ~Copyable, Sendable {
 ///
 /// Orphans go to the first process of the machine or container. If that is the server, it must also remove them from
 /// the process table, as it does here; otherwise every command would leave an entry behind.
-public func waitForEnd(ofOrphan process: Int32, milliseconds: Int) {
+package func waitForEnd(ofOrphan process: Int32, milliseconds: Int) {
     let number = tau_pidfd_open(process)
     guard number >= 0 else { return }
     let descriptor = FileDescriptor(adopting: number)

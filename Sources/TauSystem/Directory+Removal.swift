@@ -5,7 +5,7 @@ extension Directory {
     ///
     /// Subdirectories are moved up before they are emptied. So neither the stack nor the number of open descriptors nor
     /// the length of a path grows with the depth, which hostile tools choose.
-    public func removeContents() throws(SystemError) {
+    package func removeContents() throws(SystemError) {
         var counter = 0
         // Whoever goes on adding files cannot keep this up for ever.
         for _ in 0..<1_000_000 {

@@ -4,9 +4,9 @@ internal import Glibc
 /// An open directory. Paths below it are opened by the kernel's own rules (openat2), never by comparing strings.
 ///
 /// Paths are bytes without NUL, relative to the directory. A name is one component, checked by the caller to be so.
-public final class Directory: Sendable {
+package final class Directory: Sendable {
     /// How symbolic links on the way are treated. Neither way ever leaves the directory or crosses a mount point.
-    public enum LinkRule: Sendable {
+    package enum LinkRule: Sendable {
         /// Links are followed as long as they stay beneath the directory; magic links of /proc never.
         case followedBeneath
         /// Any link is an error (ELOOP).
@@ -14,12 +14,12 @@ public final class Directory: Sendable {
     }
 
     /// Open for reading names and for `synchronize`.
-    public let descriptor: FileDescriptor
+    package let descriptor: FileDescriptor
 
-    public init(adopting descriptor: consuming FileDescriptor) { self.descriptor = descriptor }
+    package init(adopting descriptor: consuming FileDescriptor) { self.descriptor = descriptor }
 
     /// Opens a directory that the server itself names.
-    public convenience init(path: String) throws(SystemError) {
+    package convenience init(path: String) throws(SystemError) {
         let number = try retryingInterrupts("open \(path)") { Glibc.open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC) }
         self.init(adopting: FileDescriptor(adopting: number))
     }
@@ -27,16 +27,16 @@ public final class Directory: Sendable {
     // MARK: Opening
 
     /// Opens for reading. It never waits, not even for a FIFO's writer; the caller must look at the status afterwards.
-    public func openFile(_ path: [UInt8], links: LinkRule) throws(SystemError) -> FileDescriptor {
+    package func openFile(_ path: [UInt8], links: LinkRule) throws(SystemError) -> FileDescriptor {
         try open(path, flags: O_RDONLY | O_NONBLOCK | O_NOCTTY, links: links)
     }
 
-    public func openDirectory(_ path: [UInt8], links: LinkRule) throws(SystemError) -> Directory {
+    package func openDirectory(_ path: [UInt8], links: LinkRule) throws(SystemError) -> Directory {
         Directory(adopting: try open(path, flags: O_RDONLY | O_DIRECTORY, links: links))
     }
 
     /// Makes a file that must not exist yet, open for writing.
-    public func createFile(_ name: [UInt8], mode: UInt32) throws(SystemError) -> FileDescriptor {
+    package func createFile(_ name: [UInt8], mode: UInt32) throws(SystemError) -> FileDescriptor {
         try open(name, flags: O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, mode: mode, links: .refused)
     }
 
@@ -63,7 +63,7 @@ public final class Directory: Sendable {
     // MARK: Names
 
     /// The status of what the name itself stands for: a link's own, not its target's.
-    public func status(of name: [UInt8]) throws(SystemError) -> FileStatus {
+    package func status(of name: [UInt8]) throws(SystemError) -> FileStatus {
         var value = stat()
         guard fstatat(descriptor.number, Self.terminated(name), &value, AT_SYMLINK_NOFOLLOW) == 0 else {
             throw .last("fstatat")
@@ -71,35 +71,35 @@ public final class Directory: Sendable {
         return FileStatus(value)
     }
 
-    public func makeDirectory(_ name: [UInt8], mode: UInt32) throws(SystemError) {
+    package func makeDirectory(_ name: [UInt8], mode: UInt32) throws(SystemError) {
         guard mkdirat(descriptor.number, Self.terminated(name), mode) == 0 else { throw .last("mkdirat") }
     }
 
     /// Renames within this directory; what had the new name is replaced in one step.
-    public func rename(_ old: [UInt8], to new: [UInt8]) throws(SystemError) {
+    package func rename(_ old: [UInt8], to new: [UInt8]) throws(SystemError) {
         let number = descriptor.number
         guard renameat(number, Self.terminated(old), number, Self.terminated(new)) == 0 else { throw .last("renameat") }
     }
 
     /// Exchanges what two names stand for, in one step.
-    public func exchange(_ first: [UInt8], with second: [UInt8]) throws(SystemError) {
+    package func exchange(_ first: [UInt8], with second: [UInt8]) throws(SystemError) {
         guard tau_exchange(descriptor.number, Self.terminated(first), Self.terminated(second)) == 0 else {
             throw .last("renameat2")
         }
     }
 
     /// Removes a name that is not a directory.
-    public func removeFile(_ name: [UInt8]) throws(SystemError) {
+    package func removeFile(_ name: [UInt8]) throws(SystemError) {
         guard unlinkat(descriptor.number, Self.terminated(name), 0) == 0 else { throw .last("unlinkat") }
     }
 
     /// Removes an empty directory.
-    public func removeDirectory(_ name: [UInt8]) throws(SystemError) {
+    package func removeDirectory(_ name: [UInt8]) throws(SystemError) {
         guard unlinkat(descriptor.number, Self.terminated(name), AT_REMOVEDIR) == 0 else { throw .last("unlinkat") }
     }
 
     /// Up to `limit` names in the directory, in no order, without `.` and `..`.
-    public func names(limit: Int) throws(SystemError) -> [[UInt8]] {
+    package func names(limit: Int) throws(SystemError) -> [[UInt8]] {
         // A fresh description, because reading moves its position. fdopendir takes the number over.
         let number = openat(descriptor.number, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC)
         guard number >= 0 else { throw .last("openat") }

@@ -4,17 +4,17 @@ internal import Glibc
 /// An open file descriptor with one owner, whose end closes it: never twice, never not at all.
 ///
 /// All calls may block, except on descriptors that were opened not to.
-public struct FileDescriptor: ~Copyable, Sendable {
+package struct FileDescriptor: ~Copyable, Sendable {
     /// Valid for as long as this owner lives.
-    public let number: Int32
+    package let number: Int32
 
     /// Takes over a descriptor that nobody else will close.
-    public init(adopting number: Int32) { self.number = number }
+    package init(adopting number: Int32) { self.number = number }
 
     deinit { _ = Glibc.close(number) }
 
     /// Up to `count` bytes from where the last read ended; none at the end of the file.
-    public func read(atMost count: Int) throws(SystemError) -> [UInt8] {
+    package func read(atMost count: Int) throws(SystemError) -> [UInt8] {
         var failure: SystemError?
         let bytes = [UInt8](unsafeUninitializedCapacity: count) { buffer, filled in
             do throws(SystemError) {
@@ -28,7 +28,7 @@ public struct FileDescriptor: ~Copyable, Sendable {
     }
 
     /// Everything up to the end of the file; nil if that is more than `limit` bytes, of which no more than one is read.
-    public func readAll(limit: Int) throws(SystemError) -> [UInt8]? {
+    package func readAll(limit: Int) throws(SystemError) -> [UInt8]? {
         let expected = Int(clamping: try status().size)
         guard expected <= limit else { return nil }
         // One byte more than the file claims to have: most files then need two calls, and growth is noticed.
@@ -42,7 +42,7 @@ public struct FileDescriptor: ~Copyable, Sendable {
     }
 
     /// Writes all the bytes.
-    public func write(_ bytes: some Collection<UInt8>) throws(SystemError) {
+    package func write(_ bytes: some Collection<UInt8>) throws(SystemError) {
         var failure: SystemError?
         let contiguous = ContiguousArray(bytes)
         contiguous.withUnsafeBytes { buffer in
@@ -60,20 +60,20 @@ public struct FileDescriptor: ~Copyable, Sendable {
     }
 
     /// Waits until what was written, or a directory's list of names, is on disk.
-    public func synchronize() throws(SystemError) {
+    package func synchronize() throws(SystemError) {
         _ = try retryingInterrupts("fsync") { fsync(number) }
     }
 
     /// The permission bits, such as `0o644`.
-    public func changeMode(to mode: UInt32) throws(SystemError) {
+    package func changeMode(to mode: UInt32) throws(SystemError) {
         guard fchmod(number, mode) == 0 else { throw .last("fchmod") }
     }
 
-    public func changeOwner(user: UInt32, group: UInt32) throws(SystemError) {
+    package func changeOwner(user: UInt32, group: UInt32) throws(SystemError) {
         guard fchown(number, user, group) == 0 else { throw .last("fchown") }
     }
 
-    public func status() throws(SystemError) -> FileStatus {
+    package func status() throws(SystemError) -> FileStatus {
         var value = stat()
         guard fstat(number, &value) == 0 else { throw .last("fstat") }
         return FileStatus(value)
@@ -81,23 +81,23 @@ public struct FileDescriptor: ~Copyable, Sendable {
 }
 
 /// What the file system knows of a file.
-public struct FileStatus: Sendable, Hashable {
-    public enum Kind: Sendable {
+package struct FileStatus: Sendable, Hashable {
+    package enum Kind: Sendable {
         case regular, directory, symbolicLink
         /// A FIFO, a socket or a device.
         case special
     }
 
-    public let kind: Kind
+    package let kind: Kind
     /// Bytes.
-    public let size: Int64
+    package let size: Int64
     /// The permission bits, with set-user-id, set-group-id and sticky.
-    public let permissions: UInt32
-    public let userID: UInt32
-    public let device: UInt64
-    public let inode: UInt64
+    package let permissions: UInt32
+    package let userID: UInt32
+    package let device: UInt64
+    package let inode: UInt64
     /// Nanoseconds since 1970 of the last change of the content.
-    public let modified: Int64
+    package let modified: Int64
 
     init(_ value: stat) {
         kind =

@@ -2,13 +2,13 @@ internal import CTauSystem
 internal import Glibc
 
 /// A system call that failed.
-public struct SystemError: Error, Sendable, Hashable, CustomStringConvertible {
+package struct SystemError: Error, Sendable, Hashable, CustomStringConvertible {
     /// The call, and where it helps what it was about.
-    public let call: String
+    package let call: String
     /// The value of `errno`.
-    public let code: Int32
+    package let code: Int32
 
-    public init(call: String, code: Int32) {
+    package init(call: String, code: Int32) {
         self.call = call
         self.code = code
     }
@@ -17,9 +17,9 @@ public struct SystemError: Error, Sendable, Hashable, CustomStringConvertible {
     static func last(_ call: String) -> SystemError { SystemError(call: call, code: errno) }
 
     /// What the code means, such as "No such file or directory".
-    public var reason: String { String(cString: tau_error_text(code)) }
+    package var reason: String { String(cString: tau_error_text(code)) }
 
-    public var description: String { "\(call): \(reason)" }
+    package var description: String { "\(call): \(reason)" }
 }
 
 /// Calls again for as long as a signal interrupts.

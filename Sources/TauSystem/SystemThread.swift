@@ -1,9 +1,9 @@
 internal import CTauSystem
 
 /// Threads of their own for work that must stay on one thread from its beginning to its end.
-public enum SystemThread {
+package enum SystemThread {
     /// Starts a thread that ends with `body`.
-    public static func start(_ body: @escaping @Sendable () -> Void) throws(SystemError) {
+    package static func start(_ body: @escaping @Sendable () -> Void) throws(SystemError) {
         let work = Unmanaged.passRetained(Work(body))
         let code = tau_start_thread(
             { context in

@@ -1,11 +1,11 @@
-public import Logging
-public import TauCore
+package import Logging
+package import TauCore
 
 /// Writes each log message as one line of JSON: `time`, `level`, `logger`, `message`, then the metadata.
-public struct JSONLogHandler: LogHandler {
-    public var logLevel: Logger.Level
-    public var metadata: Logger.Metadata = [:]
-    public var metadataProvider: Logger.MetadataProvider?
+package struct JSONLogHandler: LogHandler {
+    package var logLevel: Logger.Level
+    package var metadata: Logger.Metadata = [:]
+    package var metadataProvider: Logger.MetadataProvider?
 
     private let label: String
     private let now: @Sendable () -> Timestamp
@@ -14,19 +14,19 @@ public struct JSONLogHandler: LogHandler {
     /// Bytes of one metadata value; longer ones are cut.
     static let maxValueBytes = 4096
 
-    public init(label: String, level: Logger.Level, now: @escaping @Sendable () -> Timestamp, output: LogOutput) {
+    package init(label: String, level: Logger.Level, now: @escaping @Sendable () -> Timestamp, output: LogOutput) {
         self.label = label
         logLevel = level
         self.now = now
         self.output = output
     }
 
-    public subscript(metadataKey key: String) -> Logger.Metadata.Value? {
+    package subscript(metadataKey key: String) -> Logger.Metadata.Value? {
         get { metadata[key] }
         set { metadata[key] = newValue }
     }
 
-    public func log(event: LogEvent) {
+    package func log(event: LogEvent) {
         var merged = metadata
         if let provided = metadataProvider?.get() { merged.merge(provided) { own, _ in own } }
         if let explicit = event.metadata { merged.merge(explicit) { _, new in new } }

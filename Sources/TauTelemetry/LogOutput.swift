@@ -2,10 +2,10 @@ internal import Glibc
 internal import Synchronization
 
 /// Where log lines go: standard error, or `combined.log` and `error.log` in a directory.
-public final class LogOutput: Sendable {
+package final class LogOutput: Sendable {
     /// A directory or file that cannot be opened.
-    public struct Failure: Error, CustomStringConvertible {
-        public var description: String
+    package struct Failure: Error, CustomStringConvertible {
+        package var description: String
     }
 
     private let combined: Int32
@@ -14,13 +14,13 @@ public final class LogOutput: Sendable {
     private let lock = Mutex(())
 
     /// Standard error.
-    public init() {
+    package init() {
         combined = STDERR_FILENO
         errors = nil
     }
 
     /// Files in a directory, which is made if it does not exist.
-    public init(directory: String) throws(Failure) {
+    package init(directory: String) throws(Failure) {
         guard mkdir(directory, 0o700) == 0 || errno == EEXIST else {
             throw Failure(
                 description: "cannot make the log directory \(directory): \(String(cString: strerror(errno)))")

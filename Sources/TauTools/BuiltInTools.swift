@@ -1,10 +1,10 @@
 internal import Glibc
-public import TauCore
-public import TauSystem
+package import TauCore
+package import TauSystem
 
 /// The tools that Tau brings along: `read`, `write`, `edit` and `bash`, in a workspace for each session.
-public struct BuiltInTools: ToolCatalog {
-    public let listings: [ToolListing]
+package struct BuiltInTools: ToolCatalog {
+    package let listings: [ToolListing]
 
     private let configuration: ToolsConfiguration
     private let root: WorkspaceRoot
@@ -16,7 +16,7 @@ public struct BuiltInTools: ToolCatalog {
     /// working sandbox there is no `bash`, and its listing says why.
     ///
     /// File work runs on `threads`. Throws `unavailable` if the directory cannot be used, or the tools' user is root.
-    public static func make(
+    package static func make(
         configuration: ToolsConfiguration, threads: BlockingThreads
     ) async throws(ToolFailure) -> BuiltInTools {
         try await make(configuration: configuration, threads: threads, sandboxPrograms: nil)
@@ -66,7 +66,7 @@ public struct BuiltInTools: ToolCatalog {
         ]
     }
 
-    public func toolbox(for session: SessionID) async throws(ToolFailure) -> Toolbox {
+    package func toolbox(for session: SessionID) async throws(ToolFailure) -> Toolbox {
         let name = try Self.directoryName(session)
         let workspace: Workspace
         do throws(SystemError) {
@@ -82,7 +82,7 @@ public struct BuiltInTools: ToolCatalog {
         return Toolbox(tools: tools.filter { configuration.policy(of: $0.definition.name) != .deny })
     }
 
-    public func removeWorkspace(of session: SessionID) async throws(ToolFailure) {
+    package func removeWorkspace(of session: SessionID) async throws(ToolFailure) {
         let name = try Self.directoryName(session)
         do throws(SystemError) {
             try await threads.run { [root] () throws(SystemError) in try root.remove(name) }

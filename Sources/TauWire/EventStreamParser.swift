@@ -10,15 +10,15 @@
 ///
 /// The events do not depend on how the stream was cut into chunks. An event that the stream's end cuts off is none, as
 /// the standard demands. After an error the parser must not be used any more.
-public struct EventStreamParser: Sendable {
+package struct EventStreamParser: Sendable {
     private static let byteOrderMark: [UInt8] = [0xEF, 0xBB, 0xBF]
 
     /// Bytes that one line, and the data of one event, may have.
-    public let maxEventBytes: Int
+    package let maxEventBytes: Int
     /// Milliseconds to wait before the next connection, if the stream has said so.
-    public private(set) var retryMilliseconds: Int?
+    package private(set) var retryMilliseconds: Int?
     /// The last `id` that the stream has named.
-    public private(set) var lastEventID = ""
+    package private(set) var lastEventID = ""
 
     /// The start of a line whose end has not come yet.
     private var partialLine: [UInt8] = []
@@ -29,10 +29,10 @@ public struct EventStreamParser: Sendable {
     private var data: [UInt8] = []
     private var hasData = false
 
-    public init(maxEventBytes: Int = 8 << 20) { self.maxEventBytes = maxEventBytes }
+    package init(maxEventBytes: Int = 8 << 20) { self.maxEventBytes = maxEventBytes }
 
     /// Reads one more chunk and appends the events that it completes, also those that come before an error.
-    public mutating func push(
+    package mutating func push(
         _ chunk: [UInt8], into events: inout [ServerSentEvent]
     ) throws(EventStreamError) {
         try chunk.withUnsafeBufferPointer { buffer throws(EventStreamError) in

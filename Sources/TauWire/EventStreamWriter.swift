@@ -1,9 +1,9 @@
 /// Writes server-sent events (WHATWG HTML, 9.2.6).
-public enum EventStreamWriter {
+package enum EventStreamWriter {
     /// One event. Line ends in the data start a further `data:` line, so nothing in it can end the event or begin another.
     ///
     /// `id` and `type` must not hold line ends; what follows one is left out.
-    public static func event(id: String?, type: String?, data: [UInt8]) -> [UInt8] {
+    package static func event(id: String?, type: String?, data: [UInt8]) -> [UInt8] {
         var bytes: [UInt8] = []
         bytes.reserveCapacity(data.count + 64)
         if let id { field("id", Array(id.utf8), &bytes) }
@@ -32,7 +32,7 @@ public enum EventStreamWriter {
     }
 
     /// A comment, which readers ignore: a sign of life.
-    public static func comment(_ text: String) -> [UInt8] {
+    package static func comment(_ text: String) -> [UInt8] {
         var bytes: [UInt8] = []
         field("", Array(text.utf8), &bytes)
         bytes.append(UInt8(ascii: "\n"))

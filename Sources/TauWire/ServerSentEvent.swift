@@ -1,13 +1,13 @@
 /// One event of a `text/event-stream`.
-public struct ServerSentEvent: Sendable, Hashable {
+package struct ServerSentEvent: Sendable, Hashable {
     /// What the `event` field says, or `message`.
-    public var type: String
+    package var type: String
     /// The `data` lines, joined by line feeds. Bytes, as most readers hand them to a JSON parser next.
-    public var data: [UInt8]
+    package var data: [UInt8]
     /// The last `id` that the stream has named so far; empty if there was none.
-    public var id: String
+    package var id: String
 
-    public init(type: String = "message", data: [UInt8], id: String = "") {
+    package init(type: String = "message", data: [UInt8], id: String = "") {
         self.type = type
         self.data = data
         self.id = id
@@ -15,20 +15,20 @@ public struct ServerSentEvent: Sendable, Hashable {
 }
 
 /// Why a stream of events cannot be read on.
-public struct EventStreamError: Error, Sendable, Hashable, CustomStringConvertible {
+package struct EventStreamError: Error, Sendable, Hashable, CustomStringConvertible {
     /// What went beyond its bound.
-    public enum Code: Sendable { case lineTooLong, eventTooLong }
+    package enum Code: Sendable { case lineTooLong, eventTooLong }
 
-    public var code: Code
+    package var code: Code
     /// The bound in bytes.
-    public var limit: Int
+    package var limit: Int
 
-    public init(_ code: Code, limit: Int) {
+    package init(_ code: Code, limit: Int) {
         self.code = code
         self.limit = limit
     }
 
-    public var description: String {
+    package var description: String {
         switch code {
         case .lineTooLong: "a line of the event stream is longer than \(limit) bytes"
         case .eventTooLong: "an event of the stream is longer than \(limit) bytes"

@@ -158,3 +158,20 @@ import Testing
         #expect(failure.message.hasSuffix("Received arguments:\n{}"))
     }
 }
+
+extension ValueTests {
+    @Test(arguments: ["1e300", "-1e300", "1e19", "\"x\"", "null", "{}"])
+    func `a time that is none does no harm`(_ time: String) throws {
+        let json = try JSONValue(parsing: #"{"role":"user","content":"a","timestamp":\#(time)}"#)
+        #expect(Message(json: json) == .user(UserMessage(content: [.text("a")], timestamp: Timestamp(milliseconds: 0))))
+    }
+
+    @Test func `counts that no model can have do not overflow a sum`() throws {
+        let json = try JSONValue(
+            parsing: #"{"input":9223372036854775807,"output":9223372036854775807,"totalTokens":-5}"#)
+        var sum = Usage(json: json)
+        sum += Usage(json: json)
+        #expect(sum.input == 2_000_000_000)
+        #expect(sum.totalTokens == 0)
+    }
+}

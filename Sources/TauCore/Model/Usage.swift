@@ -79,12 +79,18 @@ public struct Prices: Hashable, Sendable {
 }
 
 extension Usage {
+    /// A file may claim any number; sums of this many tokens over a billion entries do not overflow.
+    private static let maxStoredTokens = 1_000_000_000
+
     /// Reads a stored usage object; parts that are missing count as zero, and old files have no `totalTokens`.
     public init(json: JSONValue?) {
+        func tokens(_ name: String) -> Int? {
+            json?[name]?.integer.map { min(max($0, 0), Self.maxStoredTokens) }
+        }
         self.init(
-            input: json?["input"]?.integer ?? 0, output: json?["output"]?.integer ?? 0,
-            cacheRead: json?["cacheRead"]?.integer ?? 0, cacheWrite: json?["cacheWrite"]?.integer ?? 0)
-        if let total = json?["totalTokens"]?.integer { totalTokens = total }
+            input: tokens("input") ?? 0, output: tokens("output") ?? 0, cacheRead: tokens("cacheRead") ?? 0,
+            cacheWrite: tokens("cacheWrite") ?? 0)
+        if let total = tokens("totalTokens") { totalTokens = total }
         if let stored = json?["cost"] {
             if stored.isNull {
                 cost = nil

@@ -10,7 +10,7 @@ public struct Conversation: Sendable {
         messages.reserveCapacity(context.messages.count)
         for item in context.messages {
             guard let json = try? JSONValue(parsing: item.json) else { continue }
-            let time = Timestamp(milliseconds: Int64(json["timestamp"]?.double ?? 0))
+            let time = Timestamp(json: json["timestamp"]) ?? Timestamp(milliseconds: 0)
             func user(_ content: [ContentBlock]) {
                 messages.append(.user(UserMessage(content: content, timestamp: time)))
             }

@@ -45,8 +45,7 @@ extension StoredMessage {
             if scanner.equals(key, "role") {
                 message.role = try scanner.optionalString().flatMap(MessageRole.init) ?? .other
             } else if scanner.equals(key, "timestamp"), let byte = scanner.peek(), byte != UInt8(ascii: "\"") {
-                let value = try scanner.value(depth: 2)
-                message.timestamp = value.double.flatMap { Int64(exactly: $0.rounded()) }.map(Timestamp.init)
+                message.timestamp = Timestamp(json: try scanner.value(depth: 2))
             } else if scanner.equals(key, "usage") {
                 message.usageStart = Int32(clamping: scanner.position)
                 try scanner.skipValue(depth: 2)

@@ -5,7 +5,7 @@ extension Message {
     ///
     /// Missing content counts as none, as in Pi since 0.83; blocks of an unknown type are left out.
     public init?(json: JSONValue) {
-        let timestamp = Timestamp(milliseconds: Int64(json["timestamp"]?.double ?? 0))
+        let timestamp = Timestamp(json: json["timestamp"]) ?? Timestamp(milliseconds: 0)
         switch json["role"]?.string {
         case "system":
             self = .system(SystemMessage(text: ContentBlock.plainText(json["content"]), timestamp: timestamp))

@@ -1,12 +1,12 @@
 internal import AsyncHTTPClient
-public import Logging
+package import Logging
 internal import NIOCore
-public import TauCore
+package import TauCore
 
 /// The models of the built-in providers: Anthropic and OpenAI if they are configured, and the scripted one always.
 ///
 /// It owns the connections to the model servers; `shutdown` must be called when it is no longer needed.
-public struct BuiltInCatalog: ModelCatalog {
+package struct BuiltInCatalog: ModelCatalog {
     private let providers: [String: any ModelProvider]
     /// The dialect of models that the list does not have, by provider.
     private let apis: [String: String]
@@ -15,7 +15,7 @@ public struct BuiltInCatalog: ModelCatalog {
     private let client: HTTPClient?
 
     /// Reads the script, if there is one, and checks the configuration; connects to nothing yet.
-    public init(
+    package init(
         _ configuration: ProvidersConfiguration, clock: any Clock<Duration> = ContinuousClock(), logger: Logger
     ) throws(ProvidersConfigurationError) {
         let script = try configuration.scriptPath.map { path throws(ProvidersConfigurationError) in
@@ -63,21 +63,21 @@ public struct BuiltInCatalog: ModelCatalog {
     }
 
     /// Closes the connections to the model servers. No model call may be running or begin any more.
-    public func shutdown() async {
+    package func shutdown() async {
         // It fails only if it has been called before.
         try? await client?.shutdown()
     }
 
-    public var listings: [ModelListing] {
+    package var listings: [ModelListing] {
         BuiltInModels.all.map { ModelListing(model: $0, isAvailable: providers[$0.reference.provider] != nil) }
     }
 
-    public func model(_ reference: ModelReference) -> ModelDescription? {
+    package func model(_ reference: ModelReference) -> ModelDescription? {
         if let listed = BuiltInModels.all.first(where: { $0.reference == reference }) { return listed }
         return apis[reference.provider].map { BuiltInModels.unlisted(reference, api: $0) }
     }
 
-    public func automaticChoice(for message: UserMessage) -> ModelDescription? {
+    package func automaticChoice(for message: UserMessage) -> ModelDescription? {
         if let defaultModel { return model(defaultModel) }
         let tier = ModelTier(of: message.content.joinedText)
         if let configured = tierModels[tier] { return model(configured) }
@@ -86,7 +86,7 @@ public struct BuiltInCatalog: ModelCatalog {
         return BuiltInModels.scripted
     }
 
-    public func provider(named name: String) -> (any ModelProvider)? { providers[name] }
+    package func provider(named name: String) -> (any ModelProvider)? { providers[name] }
 
     // MARK: Checks
 

@@ -5,7 +5,7 @@ extension Script {
     private static let maxFileBytes = 16 << 20
 
     /// Reads a script; the error names the place that is wrong, such as `replies[2].content[0].type`.
-    public init(parsing bytes: [UInt8]) throws(ProvidersConfigurationError) {
+    package init(parsing bytes: [UInt8]) throws(ProvidersConfigurationError) {
         let json: JSONValue
         do {
             json = try JSONValue(parsing: bytes, limits: .request)

@@ -1,4 +1,4 @@
-public import TauCore
+package import TauCore
 
 /// What the scripted provider answers.
 ///
@@ -37,9 +37,9 @@ public import TauCore
 /// after the other as the turns of that message go on. Whatever they do not answer gets the replies without `when`:
 /// the n-th answer of a conversation is the n-th of them. After the last one it is repeated, or with `loop` they begin
 /// again; where there are none, the built-in demonstration answers.
-public struct Script: Sendable, Hashable {
+package struct Script: Sendable, Hashable {
     /// One part of a reply.
-    public enum Block: Sendable, Hashable {
+    package enum Block: Sendable, Hashable {
         case text(String)
         case thinking(String, signature: String?)
         /// An id is made up where there is none.
@@ -47,13 +47,13 @@ public struct Script: Sendable, Hashable {
     }
 
     /// A failure in the middle of a reply.
-    public struct Failure: Sendable, Hashable {
-        public var afterEvents: Int
-        public var code: ProviderError.Code
-        public var message: String
-        public var retryAfter: Double?
+    package struct Failure: Sendable, Hashable {
+        package var afterEvents: Int
+        package var code: ProviderError.Code
+        package var message: String
+        package var retryAfter: Double?
 
-        public init(afterEvents: Int, code: ProviderError.Code, message: String, retryAfter: Double? = nil) {
+        package init(afterEvents: Int, code: ProviderError.Code, message: String, retryAfter: Double? = nil) {
             self.afterEvents = afterEvents
             self.code = code
             self.message = message
@@ -62,34 +62,34 @@ public struct Script: Sendable, Hashable {
     }
 
     /// One answer of the model.
-    public struct Reply: Sendable, Hashable {
+    package struct Reply: Sendable, Hashable {
         /// The reply is for user messages with this in them.
-        public var contains: String?
-        public var content: [Block]
-        public var stopReason: StopReason
+        package var contains: String?
+        package var content: [Block]
+        package var stopReason: StopReason
         /// Nil for an estimate.
-        public var usage: Usage?
-        public var delay = Duration.zero
-        public var chunkDelay = Duration.zero
+        package var usage: Usage?
+        package var delay = Duration.zero
+        package var chunkDelay = Duration.zero
         /// Characters in one piece.
-        public var chunkSize = 16
+        package var chunkSize = 16
         /// Zero events for a failure before anything is sent.
-        public var failure: Failure?
+        package var failure: Failure?
 
-        public init(content: [Block]) {
+        package init(content: [Block]) {
             self.content = content
             let hasCalls = content.contains { if case .toolCall = $0 { true } else { false } }
             stopReason = hasCalls ? .toolUse : .stop
         }
 
-        public init(_ text: String) { self.init(content: [.text(text)]) }
+        package init(_ text: String) { self.init(content: [.text(text)]) }
     }
 
-    public var replies: [Reply]
+    package var replies: [Reply]
     /// Begin again after the last reply, in place of repeating it.
-    public var loops: Bool
+    package var loops: Bool
 
-    public init(replies: [Reply], loops: Bool = false) {
+    package init(replies: [Reply], loops: Bool = false) {
         self.replies = replies
         self.loops = loops
     }

@@ -1,23 +1,23 @@
-public import TauCore
+package import TauCore
 
 /// A model that follows a script: for demonstrations, tests and work without a network.
-public struct ScriptedProvider: ModelProvider {
+package struct ScriptedProvider: ModelProvider {
     /// The name of the provider and of its API.
-    public static let name = "scripted"
+    package static let name = "scripted"
     static let api = "scripted"
 
     private let script: Script?
     private let clock: any Clock<Duration>
 
     /// Makes a provider with a script, or with nil one that gives the built-in demonstration.
-    public init(script: Script? = nil, clock: any Clock<Duration> = ContinuousClock()) {
+    package init(script: Script? = nil, clock: any Clock<Duration> = ContinuousClock()) {
         self.script = script
         self.clock = clock
     }
 
-    public var name: String { Self.name }
+    package var name: String { Self.name }
 
-    public func stream(
+    package func stream(
         _ request: ModelRequest, to sink: (ModelEvent) -> Void
     ) async throws(ProviderError) -> ModelReply {
         let reply = script?.reply(to: request.messages) ?? Demonstration.reply(to: request)

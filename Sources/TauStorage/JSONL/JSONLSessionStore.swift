@@ -1,13 +1,13 @@
 internal import Glibc
-public import Logging
+package import Logging
 internal import Synchronization
-public import TauCore
-public import TauSystem
+package import TauCore
+package import TauSystem
 
 /// Sessions as files: one Pi version 3 file each, `<id>.jsonl`, in one directory.
 ///
 /// An append is acknowledged once `fdatasync` has returned. The right to write is the file's advisory lock (`flock`), held from `open` until `close`.
-public final class JSONLSessionStore: SessionStore {
+package final class JSONLSessionStore: SessionStore {
     let directory: SessionDirectory
     let limits: SessionFile.Limits
     let threads: BlockingThreads
@@ -16,7 +16,7 @@ public final class JSONLSessionStore: SessionStore {
     private let open = Mutex<[SessionID: SessionWriter]>([:])
 
     /// Opens the directory, which is made (mode 0700) if it does not exist.
-    public init(
+    package init(
         directory path: String, limits: SessionFile.Limits = SessionFile.Limits(), threads: BlockingThreads,
         logger: Logger
     ) throws(StoreError) {
@@ -28,7 +28,7 @@ public final class JSONLSessionStore: SessionStore {
 
     // MARK: Writing
 
-    public func create(_ file: SessionFile) async throws(StoreError) {
+    package func create(_ file: SessionFile) async throws(StoreError) {
         let id = file.header.id
         guard open.withLock({ $0[id] == nil }) else { throw StoreError(.exists, "session \(id) exists already") }
         let writer = try await threads.run { [directory] () throws(StoreError) in
@@ -38,7 +38,7 @@ public final class JSONLSessionStore: SessionStore {
         open.withLock { $0[id] = writer }
     }
 
-    public func open(_ id: SessionID) async throws(StoreError) -> SessionFile {
+    package func open(_ id: SessionID) async throws(StoreError) -> SessionFile {
         guard open.withLock({ $0[id] == nil }) else {
             throw StoreError(.conflict, "session \(id) is already open in this process")
         }
@@ -93,7 +93,7 @@ public final class JSONLSessionStore: SessionStore {
         }
     }
 
-    public func append(
+    package func append(
         _ entries: [Entry], to id: SessionID, after expected: EntryID?
     ) async throws(StoreError) {
         guard let writer = open.withLock({ $0[id] }) else {
@@ -102,12 +102,12 @@ public final class JSONLSessionStore: SessionStore {
         try await threads.run { () throws(StoreError) in try writer.append(entries, after: expected) }
     }
 
-    public func close(_ id: SessionID) async {
+    package func close(_ id: SessionID) async {
         guard let writer = open.withLock({ $0.removeValue(forKey: id) }) else { return }
         await threads.run { writer.close() }
     }
 
-    public func delete(_ id: SessionID) async throws(StoreError) {
+    package func delete(_ id: SessionID) async throws(StoreError) {
         await close(id)
         try await threads.run { [directory] () throws(StoreError) in
             let handle = try directory.openLocked(id)
@@ -118,7 +118,7 @@ public final class JSONLSessionStore: SessionStore {
 
     // MARK: Reading
 
-    public func export(_ id: SessionID) async throws(StoreError) -> [UInt8] {
+    package func export(_ id: SessionID) async throws(StoreError) -> [UInt8] {
         try await threads.run { [directory, limits] () throws(StoreError) in
             let content = try directory.openForReading(id).readAll()
             // An append that is under way may have left part of a line.
@@ -126,7 +126,7 @@ public final class JSONLSessionStore: SessionStore {
         }
     }
 
-    public func list(_ query: SessionQuery) async throws(StoreError) -> SessionPage {
+    package func list(_ query: SessionQuery) async throws(StoreError) -> SessionPage {
         try await threads.run { [self] () throws(StoreError) in
             try index.refresh(from: directory, limits: limits, logger: logger)
             return try index.page(query) { id in
@@ -135,7 +135,7 @@ public final class JSONLSessionStore: SessionStore {
         }
     }
 
-    public func checkHealth() async throws(StoreError) {
+    package func checkHealth() async throws(StoreError) {
         try await threads.run { [directory] () throws(StoreError) in try directory.checkWritable() }
     }
 }
