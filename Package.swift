@@ -138,6 +138,7 @@ let package = Package(
             dependencies: ["TauStorage", "TauSystem", "TauCore", .product(name: "Logging", package: "swift-log")],
             path: "Tests/CrashWriter",
             swiftSettings: settings),
+        .testTarget(name: "CommandTests", dependencies: ["tau", "TauCore"], swiftSettings: settings),
         .testTarget(name: "TauLimitsTests", dependencies: ["TauLimits", "TauCore"], swiftSettings: settings),
         .testTarget(
             name: "TauTelemetryTests",

@@ -26,9 +26,8 @@ if [ -z "$url" ]; then
     cat server.log >&2
     exit 1
 fi
-key=$(cat data/admin.key)
-export TAU_SERVER=$url TAU_API_KEY=$key
-call() { curl -sS --fail-with-body -H "Authorization: Bearer $key" "$url/api/agent/v1/$1"; }
+TAU_API_KEY=$(cat data/admin.key)
+export TAU_SERVER=$url TAU_API_KEY
 
 echo "== The server listens on $url"
 "$tau" version
@@ -46,7 +45,7 @@ echo "== The session as a tree"
 
 echo
 echo "== Its usage"
-call "sessions/$session" | grep -o '"usage":{[^}]*}[^}]*}'
+"$tau" sessions list --json | grep -o '"usage":{[^}]*}[^}]*}'
 
 # What was answered must be what was saved, and the tools must have done what they said.
 grep -q "The tools run as user 1000" answer.txt

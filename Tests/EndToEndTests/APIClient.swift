@@ -100,6 +100,15 @@ struct APIClient {
         return events
     }
 
+    /// The raw bytes of a stream, as they come.
+    func bytes(
+        _ method: String, _ path: String, _ json: JSONValue, _ body: ([UInt8]) async throws -> Void
+    ) async throws {
+        let request = request(method, path, json.serialized, ["Accept": "text/event-stream"])
+        let response = try await Self.http.execute(request, timeout: .seconds(60))
+        for try await chunk in response.body { try await body(Array(chunk.readableBytesView)) }
+    }
+
     /// Sends a message and follows its run to the end.
     func run(_ message: String, in session: String, _ more: JSONValue = [:]) async throws -> [Event] {
         var fields = more.object ?? JSONObject()

@@ -149,6 +149,20 @@ import Testing
         #expect(users?.count == 1)
     }
 
+    @Test func `a silent stream gives a sign of life`() async throws {
+        let server = try TauProcess(environment: ["TAU_HTTP_HEARTBEAT_SECONDS": "1"])
+        defer { server.stop() }
+        let client = APIClient(server)
+        let session = try await client.newSession()
+        var text = ""
+        try await client.bytes("POST", "/sessions/\(session)/runs", ["message": .string(TauProcess.heldMessage)]) { bytes in
+            text += String(decoding: bytes, as: UTF8.self)
+            if text.contains("\n: ping\n\n") { try server.release(session) }
+        }
+        #expect(text.contains("\n: ping\n\n"))
+        #expect(text.contains("\"status\":\"completed\""))
+    }
+
     @Test func `models and tools are listed`() async throws {
         let server = try TauProcess()
         defer { server.stop() }

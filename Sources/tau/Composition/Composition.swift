@@ -63,6 +63,7 @@ struct Composition {
         var edge = EdgeConfiguration(now: Self.now)
         edge.maxBodyBytes = configuration.maxBodyBytes
         edge.maxImportBytes = configuration.maxImportBytes
+        edge.heartbeat = .seconds(configuration.heartbeatSeconds)
         let server = EdgeServer(
             runtime: runtime, authenticator: authenticator, host: configuration.host, port: configuration.port,
             configuration: edge, logger: logger, onListening: onListening)

@@ -14,6 +14,7 @@ struct ServerConfiguration: Sendable {
     var drainSeconds = 30
     var maxBodyBytes = 8 << 20
     var maxImportBytes = 256 << 20
+    var heartbeatSeconds = 15
     var dataDirectory = "./data"
     var adminKey: String?
     var logLevel = "info"
@@ -81,6 +82,7 @@ extension ServerConfiguration {
         drainSeconds = try settings.integer("http.drainSeconds", 0...86_400) ?? drainSeconds
         maxBodyBytes = try settings.integer("http.maxBodyBytes", 1024...(1 << 30)) ?? maxBodyBytes
         maxImportBytes = try settings.integer("http.maxImportBytes", 1024...(1 << 32)) ?? maxImportBytes
+        heartbeatSeconds = try settings.integer("http.heartbeatSeconds", 1...3600) ?? heartbeatSeconds
         dataDirectory = settings.string("data.dir") ?? dataDirectory
         adminKey = settings.secret("auth.adminKey")
         logLevel =
