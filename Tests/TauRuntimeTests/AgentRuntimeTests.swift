@@ -120,9 +120,31 @@ import Testing
         }
     }
 
+    @Test func `each call has its own result, in source order, though the last is done first`() async throws {
+        let gates = (0..<4).map { _ in Gate() }
+        let tool = StubTool("echo") { invocation in
+            let number = invocation.arguments["n"]?.integer ?? 0
+            // Each waits for the one behind it.
+            if number < 3 { await gates[number + 1].wait() }
+            gates[number].open()
+            return ToolOutput(text: "result \(number)")
+        }
+        let calls = (0..<4).map { ("c\($0)", "echo", "{\"n\":\($0)}") }
+        let turns = [StubProvider.calls(calls), StubProvider.text("done")]
+        try await RuntimeHarness(turns: turns, tools: StubTools(tools: [tool])).use { harness in
+            _ = try await harness.run("go", in: try await harness.newSession())
+            let results = harness.provider.requests.last?.messages.compactMap { message -> String? in
+                guard case .toolResult(let result) = message else { return nil }
+                return "\(result.toolCallID): \(result.content.first?.text ?? "")"
+            }
+            #expect(results == (0..<4).map { "c\($0): result \($0)" })
+        }
+    }
+
     @Test func `a run that only calls tools ends at its limit of turns`() async throws {
         let tool = StubTool("again") { _ in ToolOutput(text: "") }
-        let turns = (0..<5).map { StubProvider.calls([("c\($0)", "again", "{}")]) }
+        let turns =
+            (0..<4).map { StubProvider.calls([("c\($0)", "again", "{}")]) } + [StubProvider.text("done")]
         try await RuntimeHarness(turns: turns, tools: StubTools(tools: [tool])).use { harness in
             let session = try await harness.newSession()
             let request = RunRequest(content: [.text("go")], maxTurns: 3)
@@ -131,6 +153,11 @@ import Testing
             #expect(run.snapshot.status == .failed)
             #expect(run.snapshot.failure?.code == "turn_limit")
             #expect(harness.provider.requests.count == 3)
+            // Its last call has its result: the next run must not give it another one.
+            _ = try await harness.run("go on", in: session)
+            let results = harness.store.entries(of: session).filter { $0.role == .toolResult }
+            #expect(results.count == 4)
+            #expect(Set(results.map { $0.json["message"]?["toolCallId"]?.string }).count == 4)
         }
     }
 
