@@ -127,6 +127,16 @@ import Testing
         #expect(!server.log.contains(key.dropLast()))
     }
 
+    @Test func `a port that is taken is said to be`() throws {
+        let server = try TauProcess()
+        defer { server.stop() }
+        let port = server.url.split(separator: ":").last.map(String.init) ?? ""
+        let result = try TauProcess.command(
+            ["serve", "--port", port, "--data-dir", server.directory.path + "/other"], in: "/")
+        #expect(result.code == 1)
+        #expect(result.errors == "tau: 127.0.0.1:\(port) is in use already; choose another with --port\n")
+    }
+
     @Test(arguments: [
         ["--port", "99999"], ["--log-level", "loud"], ["--config", "/does/not/exist.yaml"],
     ])

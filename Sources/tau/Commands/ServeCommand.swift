@@ -1,5 +1,6 @@
 internal import ArgumentParser
 internal import Glibc
+internal import NIOCore
 internal import Synchronization
 internal import UnixSignals
 
@@ -62,6 +63,10 @@ struct ServeCommand: AsyncParsableCommand {
             try await composition.serve(signals: [.sigterm, .sigint]) { port in
                 Self.welcome(composition, port, presence)
             }
+        } catch let error as IOError where error.errnoCode == EADDRINUSE {
+            let configuration = composition.configuration
+            Self.complain("\(configuration.host):\(configuration.port) is in use already; choose another with --port")
+            throw ExitCode(1)
         } catch {
             Self.complain("the server stopped: \(error)")
             throw ExitCode(1)
