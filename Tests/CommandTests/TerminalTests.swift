@@ -32,7 +32,9 @@ import Testing
     }
 
     @Test func `what a terminal would obey is made harmless`() {
-        #expect(Terminal.harmless("a\u{1B}[2Jb\u{9B}c\u{7}\r\u{202E}d\n\te") == "a\u{FFFD}[2Jb\u{FFFD}c\u{FFFD}\u{FFFD}\u{FFFD}d\n\te")
+        #expect(
+            Terminal.harmless("a\u{1B}[2Jb\u{9B}c\u{7}\r\u{202E}d\n\te")
+                == "a\u{FFFD}[2Jb\u{FFFD}c\u{FFFD}\u{FFFD}\u{FFFD}d\n\te")
         #expect(Terminal.line("one\ntwo\tthree", 20) == "one two three")
         #expect(Terminal.line("a long line", 6) == "a lon…")
     }
@@ -45,16 +47,20 @@ import Testing
         var renderer = RunRenderer()
         var pieces: [RunRenderer.Piece] = []
         for event in [
-            Self.event("message_update", ["assistantMessageEvent": ["type": "text_delta", "delta": "I will \u{1B}look."]]),
+            Self.event(
+                "message_update", ["assistantMessageEvent": ["type": "text_delta", "delta": "I will \u{1B}look."]]),
             Self.event("message_end", [:]),
             Self.event("tool_execution_start", ["toolName": "bash", "args": ["command": "ls\nrm x", "timeout": 5]]),
-            Self.event("tool_execution_end", ["toolName": "bash", "isError": true, "result": ["content": [["type": "text", "text": "no\nway"]]]]),
+            Self.event(
+                "tool_execution_end",
+                ["toolName": "bash", "isError": true, "result": ["content": [["type": "text", "text": "no\nway"]]]]),
             Self.event("tool_execution_end", ["toolName": "bash", "isError": false]),
             Self.event("message_update", ["assistantMessageEvent": ["type": "thinking_delta", "delta": "hm"]]),
         ] { pieces += renderer.pieces(of: event) }
         #expect(
             pieces == [
-                .text("I will \u{FFFD}look."), .text("\n"), .note("→ bash(command=ls rm x, timeout=5)"), .note("✗ bash: no way"),
+                .text("I will \u{FFFD}look."), .text("\n"), .note("→ bash(command=ls rm x, timeout=5)"),
+                .note("✗ bash: no way"),
                 .thinking("hm"),
             ])
     }
@@ -65,9 +71,15 @@ import Testing
                 ["role": "user", "content": "Hello"],
                 [
                     "role": "assistant", "model": "m",
-                    "content": [["type": "text", "text": "Hi"], ["type": "toolCall", "id": "c", "name": "ls", "arguments": ["path": "."]]],
+                    "content": [
+                        ["type": "text", "text": "Hi"],
+                        ["type": "toolCall", "id": "c", "name": "ls", "arguments": ["path": "."]],
+                    ],
                 ],
-                ["role": "toolResult", "toolName": "ls", "isError": false, "content": [["type": "text", "text": "a\nb"]]],
+                [
+                    "role": "toolResult", "toolName": "ls", "isError": false,
+                    "content": [["type": "text", "text": "a\nb"]],
+                ],
             ]
         ]
         #expect(

@@ -155,7 +155,8 @@ import Testing
         let client = APIClient(server)
         let session = try await client.newSession()
         var text = ""
-        try await client.bytes("POST", "/sessions/\(session)/runs", ["message": .string(TauProcess.heldMessage)]) { bytes in
+        try await client.bytes("POST", "/sessions/\(session)/runs", ["message": .string(TauProcess.heldMessage)]) {
+            bytes in
             text += String(decoding: bytes, as: UTF8.self)
             if text.contains("\n: ping\n\n") { try server.release(session) }
         }
