@@ -143,7 +143,7 @@ struct ModelServerTests {
         try await withModelServer { _ in
             .eventStream(chatStart) { try await waitForEver() }
         } _: { address in
-            let outcome = try await call("openai", at: address) { $0.idleTimeout = .seconds(1) }
+            let outcome = try await call("openai", at: address) { $0.idleTimeout = .seconds(5) }
             #expect(outcome.error?.code == .timedOut)
             #expect(outcome.content == [.text("Hello")])
         }
