@@ -13,4 +13,22 @@ struct Tau: AsyncParsableCommand {
             """,
         version: "tau \(TauVersion.current)",
         subcommands: [ServeCommand.self, RunCommand.self, SessionsCommand.self, BenchCommand.self, VersionCommand.self])
+
+    /// As the library does it, but errors begin with the program's name, as everywhere on this command line.
+    static func main() async {
+        do {
+            var command = try await asyncParseAsRoot()
+            if var command = command as? any AsyncParsableCommand {
+                try await command.run()
+            } else {
+                try command.run()
+            }
+        } catch {
+            let code = exitCode(for: error)
+            let message = fullMessage(for: error)
+            guard code == .validationFailure, message.hasPrefix("Error: ") else { exit(withError: error) }
+            Terminal.complain(String(message.dropFirst("Error: ".count)))
+            exit(withError: code)
+        }
+    }
 }

@@ -59,6 +59,22 @@ import Testing
         #expect(back.output.contains(id))
     }
 
+    @Test func `a command finds the server whose data directory only the configuration names`() async throws {
+        let directory = try TemporaryDirectory()
+        let server = try TauProcess(in: directory, environment: ["TAU_AUTH_ADMIN_KEY": ""])
+        defer { server.stop() }
+        let other = try TemporaryDirectory()
+        let yaml = "data:\n  dir: \(directory.path)/data\n"
+        try Data(yaml.utf8).write(to: URL(fileURLWithPath: other.path + "/tau.yaml"))
+        let run = try TauProcess.command(["run", "Hello."], in: other.path)
+        #expect(run.code == 0, "\(run.errors)")
+        // The run is known to that server: no second one was started over its data.
+        let key = try String(contentsOfFile: directory.path + "/data/admin.key", encoding: .utf8).dropLast()
+        let client = APIClient(server, key: String(key))
+        let session = try #require(try await client.get("/sessions")["data"]?.array?.first?["id"]?.string)
+        #expect(try await client.get("/sessions/\(session)/runs")["data"]?.array?.count == 1)
+    }
+
     @Test func `exit codes tell what went wrong`() throws {
         let directory = try TemporaryDirectory()
         let unreachable = try TauProcess.command(

@@ -11,6 +11,8 @@ struct ClientError: Error, CustomStringConvertible {
         case problem(code: String)
         /// Something on this side: a file, a terminal.
         case local
+        /// The command was not used as its help says.
+        case usage
     }
 
     var kind: Kind
@@ -32,9 +34,15 @@ struct ClientError: Error, CustomStringConvertible {
         self.init(status == 401 || status == 403 ? .refused : .problem(code: code), text)
     }
 
-    /// As in sysexits.h: 69 unavailable, 77 no permission; 1 for everything else.
+    /// Whether the same call may succeed on a new connection.
+    var isUnreachable: Bool {
+        if case .unreachable = kind { true } else { false }
+    }
+
+    /// As in sysexits.h: 64 usage, 69 unavailable, 77 no permission; 1 for everything else.
     var exitCode: Int32 {
         switch kind {
+        case .usage: 64
         case .unreachable: 69
         case .refused: 77
         case .problem, .local: 1

@@ -29,8 +29,13 @@ struct ClientOptions: ParsableArguments {
 
     /// Runs `body` with a client. Whatever goes wrong is told on standard error, and becomes the exit code.
     func run(_ body: @escaping @Sendable (TauClient) async throws -> Void) async throws {
+        try await Self.reporting { try await locate { address in try await TauClient.with(address, body) } }
+    }
+
+    /// Tells an error of `body` on standard error and makes an exit code of it.
+    static func reporting<Result>(_ body: () async throws -> Result) async throws -> Result {
         do {
-            try await locate { address in try await TauClient.with(address, body) }
+            return try await body()
         } catch let exit as ExitCode {
             throw exit
         } catch let error as ClientError {
@@ -46,16 +51,23 @@ struct ClientOptions: ParsableArguments {
     }
 
     private func locate(_ body: @escaping @Sendable (ServerAddress) async throws -> Void) async throws {
-        let directory = dataDir ?? Self.variable("TAU_DATA_DIR")
         let key = key ?? Self.variable("TAU_API_KEY")
         if var url = server ?? Self.variable("TAU_SERVER") {
             while url.utf8.last == UInt8(ascii: "/") { url.removeLast() }
+            guard ["http://", "https://"].contains(where: { url.hasPrefix($0) && url.count > $0.count }) else {
+                throw ClientError(.usage, "--server must be a URL such as http://127.0.0.1:8080, not \"\(url)\"")
+            }
             guard let key else {
                 throw ClientError(
                     .refused, "a server needs a key: give --key or set TAU_API_KEY (see its data/admin.key)")
             }
             return try await body(ServerAddress(url: url, key: key))
         }
+        // The configuration may name the directory, too. Looking elsewhere would start a second server over its data.
+        var overrides = ServerConfiguration.Overrides()
+        overrides.configurationFile = config
+        overrides.set("data.dir", dataDir)
+        let directory = try await ServerConfiguration.load(overrides).dataDirectory
         if var address = ServerPresence.find(dataDirectory: directory) {
             if let key { address.key = key }
             return try await body(address)

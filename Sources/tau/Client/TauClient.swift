@@ -21,7 +21,9 @@ struct TauClient: Sendable {
 
     /// Bytes of an answer that is read whole; an exported session is one.
     private static let maxAnswerBytes = 1 << 30
-    private static let timeout = TimeAmount.seconds(30)
+    private static let timeout = Duration.seconds(30)
+    /// Until the head of an answer has come, also where the answer itself may take long.
+    private static let headTimeout = TimeAmount.minutes(10)
     /// Seconds of silence after which a stream counts as broken: the server sends a sign of life every 15.
     private static let streamIdle = TimeAmount.seconds(60)
 
@@ -65,32 +67,61 @@ struct TauClient: Sendable {
         return request
     }
 
-    private func execute(_ request: HTTPClientRequest, timeout: TimeAmount?) async throws -> HTTPClientResponse {
+    /// What goes wrong between here and the server becomes an error of this client, wherever in the answer it happens.
+    private func talking<Result>(_ body: () async throws -> Result) async throws -> Result {
         do {
-            if let timeout { return try await http.execute(request, timeout: timeout) }
-            return try await http.execute(request, deadline: .distantFuture)
-        } catch let error as CancellationError {
-            throw error
-        } catch {
+            return try await body()
+        } catch let error as NIOTooManyBytesError {
+            throw ClientError(.problem(code: "answer_too_large"), "the answer is too large: \(error)")
+        } catch let error as JSONError {
+            throw ClientError(.problem(code: "bad_answer"), "the server's answer is not JSON: \(error)")
+        } catch  where !(error is CancellationError || error is ClientError) {
             throw ClientError(.unreachable, "the server at \(address.url) does not answer: \(error)")
+        }
+    }
+
+    private func limited<Result: Sendable>(
+        to limit: Duration?, _ body: @escaping @Sendable () async throws -> Result
+    ) async throws -> Result {
+        guard let limit else { return try await body() }
+        return try await withThrowingTaskGroup(of: Result.self) { group in
+            group.addTask(operation: body)
+            group.addTask {
+                try await Task.sleep(for: limit)
+                throw ClientError(.unreachable, "the server at \(address.url) took longer than \(limit)")
+            }
+            defer { group.cancelAll() }
+            guard let result = try await group.next() else { throw CancellationError() }
+            return result
         }
     }
 
     // MARK: Calls
 
-    /// One call; an answer that is a problem is thrown.
-    func call(_ method: String, _ path: String, bytes body: [UInt8]?) async throws -> [UInt8] {
-        let request = request(method, path, body, accept: "application/json", lastEventID: nil)
-        let response = try await execute(request, timeout: Self.timeout)
-        let answer = Array(try await response.body.collect(upTo: Self.maxAnswerBytes).readableBytesView)
-        let status = Int(response.status.code)
-        guard (200..<300).contains(status) else { throw ClientError(status: status, body: answer) }
-        return answer
+    /// A whole session, there or back: it may take as long as bytes flow. An answer that is a problem is thrown.
+    func transfer(_ method: String, _ path: String, bytes body: [UInt8]? = nil) async throws -> [UInt8] {
+        try await call(method, path, bytes: body, within: nil)
     }
 
+    /// One ordinary call; an answer that is a problem is thrown.
     func call(_ method: String, _ path: String, _ body: JSONValue? = nil) async throws -> JSONValue {
-        let answer = try await call(method, path, bytes: body?.serialized)
-        return answer.isEmpty ? .null : try JSONValue(parsing: answer)
+        let answer = try await call(method, path, bytes: body?.serialized, within: Self.timeout)
+        return answer.isEmpty ? .null : try await talking { try JSONValue(parsing: answer) }
+    }
+
+    private func call(
+        _ method: String, _ path: String, bytes body: [UInt8]?, within limit: Duration?
+    ) async throws -> [UInt8] {
+        let request = request(method, path, body, accept: "application/json", lastEventID: nil)
+        return try await limited(to: limit) {
+            try await talking {
+                let response = try await http.execute(request, timeout: Self.headTimeout)
+                let answer = Array(try await response.body.collect(upTo: Self.maxAnswerBytes).readableBytesView)
+                let status = Int(response.status.code)
+                guard (200..<300).contains(status) else { throw ClientError(status: status, body: answer) }
+                return answer
+            }
+        }
     }
 
     /// All pages of a list, or the first `limit` elements.
@@ -108,24 +139,26 @@ struct TauClient: Sendable {
         return elements
     }
 
-    /// The events of a stream, each handed on as it comes. A connection that breaks before the run has ended is an error.
+    /// The events of a stream, each handed on as it comes. A connection that breaks is an error; one that ends is not.
     func events(
         _ method: String, _ path: String, _ body: JSONValue?, after number: Int?,
         _ handle: (Event) async throws -> Void
     ) async throws {
         let request = request(method, path, body?.serialized, accept: "text/event-stream", lastEventID: number)
-        let response = try await execute(request, timeout: nil)
-        guard response.status == .ok else {
-            let answer = Array(try await response.body.collect(upTo: 1 << 20).readableBytesView)
-            throw ClientError(status: Int(response.status.code), body: answer)
-        }
-        var parser = EventStreamParser()
-        for try await chunk in response.body {
-            var arrived: [ServerSentEvent] = []
-            try parser.push(Array(chunk.readableBytesView), into: &arrived)
-            for event in arrived {
-                let json = try JSONValue(parsing: event.data)
-                try await handle(Event(number: Int(event.id) ?? 0, type: event.type, json: json, data: event.data))
+        try await talking {
+            let response = try await http.execute(request, deadline: .distantFuture)
+            guard response.status == .ok else {
+                let answer = Array(try await response.body.collect(upTo: 1 << 20).readableBytesView)
+                throw ClientError(status: Int(response.status.code), body: answer)
+            }
+            var parser = EventStreamParser()
+            for try await chunk in response.body {
+                var arrived: [ServerSentEvent] = []
+                try parser.push(Array(chunk.readableBytesView), into: &arrived)
+                for event in arrived {
+                    let json = try JSONValue(parsing: event.data)
+                    try await handle(Event(number: Int(event.id) ?? 0, type: event.type, json: json, data: event.data))
+                }
             }
         }
     }

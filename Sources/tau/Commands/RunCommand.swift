@@ -1,8 +1,6 @@
 internal import ArgumentParser
 internal import Glibc
-internal import Synchronization
 internal import TauCore
-internal import UnixSignals
 
 /// `tau run`: one message, streamed to the terminal.
 struct RunCommand: AsyncParsableCommand {
@@ -22,7 +20,10 @@ struct RunCommand: AsyncParsableCommand {
               tau run --json "Hello." | grep entry_appended
 
             EXIT CODES
-              0  completed    1  failed    64  wrong usage    69  no server    77  key not accepted    130  cancelled
+              0   completed                      1    the run failed
+              64  wrong usage                    69   the server cannot be reached
+              77  the key was not accepted       78   wrong configuration
+              130 cancelled
             """)
 
     @OptionGroup var client: ClientOptions
@@ -51,19 +52,26 @@ struct RunCommand: AsyncParsableCommand {
     /// Bytes of a message from standard input.
     private static let maxInputBytes = 4 << 20
 
+    func validate() throws {
+        guard session == nil || name == nil else { throw ValidationError("--name is for a new session") }
+    }
+
     func run() async throws {
-        let text = try readMessage()
+        // Before a server is looked for or started: a mistake in usage should not wait for one.
+        let text = try await ClientOptions.reporting { try readMessage() }
         try await client.run { client in
-            let session: String
-            if let given = self.session {
-                session = given
-            } else {
-                let fields: JSONValue = name.map { ["name": .string($0)] } ?? [:]
-                session = try await client.call("POST", "/sessions", fields)["id"]?.string ?? ""
-            }
-            let watcher = RunWatcher(client: client, session: session, printsJSON: json)
+            let watcher = RunWatcher(client: client, session: try await findSession(client), printsJSON: json)
             try await watcher.run(body(text))
         }
+    }
+
+    private func findSession(_ client: TauClient) async throws -> String {
+        if let session { return session }
+        let fields: JSONValue = name.map { ["name": .string($0)] } ?? [:]
+        guard let id = try await client.call("POST", "/sessions", fields)["id"]?.string else {
+            throw ClientError(.problem(code: "bad_answer"), "the server's answer names no session")
+        }
+        return id
     }
 
     private func body(_ text: String) -> JSONValue {
@@ -75,140 +83,33 @@ struct RunCommand: AsyncParsableCommand {
     }
 
     private func readMessage() throws -> String {
-        if let message, message != "-" { return message }
-        guard message == "-" || !Terminal.inputIsTerminal else {
-            throw ValidationError("say what to do: tau run \"message\"")
-        }
-        var bytes: [UInt8] = []
-        var buffer = [UInt8](repeating: 0, count: 1 << 16)
-        while case let count = read(STDIN_FILENO, &buffer, buffer.count), count > 0 {
-            bytes += buffer[..<count]
-            guard bytes.count <= Self.maxInputBytes else {
-                throw ValidationError("the message is longer than \(Self.maxInputBytes) bytes")
+        let text: String
+        if let message, message != "-" {
+            text = message
+        } else {
+            guard message == "-" || !Terminal.inputIsTerminal else {
+                throw ClientError(.usage, "say what to do: tau run \"message\"")
             }
+            text = try readInput()
         }
-        let text = String(decoding: bytes, as: UTF8.self)
-        guard text.contains(where: { !$0.isWhitespace }) else { throw ValidationError("the message is empty") }
+        guard text.contains(where: { !$0.isWhitespace }) else { throw ClientError(.usage, "the message is empty") }
         return text
     }
-}
 
-/// Follows one run to its end: shows it, cancels it on Ctrl-C, and goes on after a broken connection.
-private final class RunWatcher: Sendable {
-    private struct State {
-        var run: String?
-        var lastNumber = 0
-        var renderer = RunRenderer()
-        var final: JSONValue?
-        var isCancelled = false
-    }
-
-    let client: TauClient
-    let session: String
-    let printsJSON: Bool
-    private let state = Mutex(State())
-    /// Broken connections in a row that are taken up again.
-    private static let maxReconnects = 5
-
-    init(client: TauClient, session: String, printsJSON: Bool) {
-        self.client = client
-        self.session = session
-        self.printsJSON = printsJSON
-    }
-
-    func run(_ body: JSONValue) async throws {
-        try await withThrowingTaskGroup(of: Bool.self) { group in
-            group.addTask {
-                try await self.follow(body)
-                return true
-            }
-            group.addTask {
-                try await self.watchSignals()
-                return false
-            }
-            defer { group.cancelAll() }
-            while let hasEnded = try await group.next(), !hasEnded {}
-        }
-        try conclude()
-    }
-
-    private func follow(_ body: JSONValue) async throws {
-        let path = "/sessions/\(TauClient.encoded(session))/runs"
-        var failures = 0
+    private func readInput() throws -> String {
+        var bytes: [UInt8] = []
+        var buffer = [UInt8](repeating: 0, count: 1 << 16)
         while true {
-            let (run, number) = state.withLock { ($0.run, $0.lastNumber) }
-            do {
-                if let run {
-                    try await client.events("GET", "/runs/\(run)/events", nil, after: number, show)
-                } else {
-                    try await client.events("POST", path, body, after: nil, show)
-                }
-            } catch let error as CancellationError {
-                throw error
-            } catch {
-                // Without a run nothing can be taken up, and a server that refuses does so again.
-                guard !(error is ClientError) || run != nil, state.withLock({ $0.run }) != nil else { throw error }
+            let count = read(STDIN_FILENO, &buffer, buffer.count)
+            if count < 0, errno == EINTR { continue }
+            guard count >= 0 else {
+                throw ClientError(.local, "cannot read standard input: \(String(cString: strerror(errno)))")
             }
-            if state.withLock({ $0.final }) != nil { return }
-            failures = state.withLock { $0.lastNumber } > number ? 0 : failures + 1
-            guard failures < Self.maxReconnects else {
-                throw ClientError(.unreachable, "the connection broke; the run goes on in session \(session)")
+            if count == 0 { return String(decoding: bytes, as: UTF8.self) }
+            bytes += buffer[..<count]
+            guard bytes.count <= Self.maxInputBytes else {
+                throw ClientError(.usage, "the message is longer than \(Self.maxInputBytes) bytes")
             }
-            try await Task.sleep(for: .milliseconds(200 << failures))
-        }
-    }
-
-    private func show(_ event: TauClient.Event) {
-        let pieces = state.withLock { state -> [RunRenderer.Piece] in
-            if event.number > 0 { state.lastNumber = event.number }
-            if event.type == "run_state", let run = event.json["run"] {
-                state.run = run["id"]?.string
-                let status = run["status"]?.string ?? ""
-                if ["completed", "failed", "cancelled", "interrupted"].contains(status) { state.final = run }
-            }
-            return state.renderer.pieces(of: event)
-        }
-        if printsJSON { return Terminal.write(bytes: event.data + [UInt8(ascii: "\n")]) }
-        for piece in pieces {
-            switch piece {
-            case .text(let text): Terminal.write(text)
-            case .note(let text): Terminal.note(text)
-            case .thinking(let text):
-                // Into a pipe only what counts.
-                if Terminal.errorsAreTerminal { Terminal.noteWithoutEnd(Terminal.styled(text, .dim, onErrors: true)) }
-            }
-        }
-    }
-
-    private func watchSignals() async throws {
-        for await _ in await UnixSignalsSequence(trapping: .sigint) {
-            let (run, isSecond) = state.withLock { state in
-                defer { state.isCancelled = true }
-                return (state.run, state.isCancelled)
-            }
-            guard !isSecond, let run else { _exit(130) }
-            Terminal.note("cancelling…")
-            _ = try await client.call("POST", "/runs/\(run)/cancel")
-        }
-    }
-
-    /// Says what came of it; a run that did not complete is an exit code.
-    private func conclude() throws {
-        let run = state.withLock { $0.final } ?? .null
-        let usage = Usage(json: run["usage"])
-        if !printsJSON {
-            let cost =
-                usage.cost.map { "$" + JSONWriter.javaScriptNumber(($0.total * 1e6).rounded() / 1e6) } ?? "unknown cost"
-            let line = "session \(session) · \(usage.input) in, \(usage.output) out · \(cost)"
-            Terminal.note(Terminal.styled(Terminal.harmless(line), .dim, onErrors: true))
-        }
-        switch run["status"]?.string {
-        case "completed": return
-        case "cancelled": throw ExitCode(130)
-        default:
-            Terminal.complain(
-                run["error"]?["message"]?.string ?? "the run ended as \(run["status"]?.string ?? "unknown")")
-            throw ExitCode(1)
         }
     }
 }

@@ -50,9 +50,12 @@ struct SessionsCommand: AsyncParsableCommand {
             try await client.run { client in
                 let query = self.query.map { [("q", $0)] } ?? []
                 let sessions = try await client.list("/sessions", query: query, limit: all ? .max : limit)
-                if json { return print((["data": .array(sessions)] as JSONValue).text) }
+                if json { return Terminal.writeJSON(["data": .array(sessions)]) }
+                if Terminal.outputIsTerminal {
+                    // Titles are for people; a program wants a session in every line.
+                    print(sessions.isEmpty ? "There are no sessions." : Terminal.styled(Self.titles, .dim))
+                }
                 for session in sessions { print(Self.line(session)) }
-                if sessions.isEmpty, Terminal.outputIsTerminal { print("There are no sessions.") }
             }
         }
 
@@ -60,15 +63,20 @@ struct SessionsCommand: AsyncParsableCommand {
             let cost = session["usage"]?["cost"]?["total"]?.double.map {
                 "$" + JSONWriter.javaScriptNumber(($0 * 1e4).rounded() / 1e4)
             }
-            let columns = [
-                session["id"]?.string ?? "", String((session["updatedAt"]?.string ?? "").prefix(16)),
+            return columns(
+                Terminal.line(session["id"]?.string ?? "", 64),
+                Terminal.line(String((session["updatedAt"]?.string ?? "").prefix(16)), 16),
                 "\(session["entryCount"]?.integer ?? 0) entries", cost ?? "-",
-            ]
-            let widths = [36, 16, 14, 10]
+                Terminal.line(session["name"]?.string ?? "", 60))
+        }
+
+        private static let titles = columns("ID", "UPDATED", "ENTRIES", "COST", "NAME")
+
+        private static func columns(_ columns: String..., widths: [Int] = [36, 16, 14, 10, 0]) -> String {
             let padded = zip(columns, widths).map { text, width in
                 text + String(repeating: " ", count: max(0, width - text.count))
             }
-            return padded.joined(separator: "  ") + "  " + Terminal.line(session["name"]?.string ?? "", 60)
+            return padded.joined(separator: "  ")
         }
     }
 
@@ -97,7 +105,7 @@ struct SessionsCommand: AsyncParsableCommand {
             try await client.run { client in
                 let query = leaf.map { "?leaf=\(TauClient.encoded($0))" } ?? ""
                 let context = try await client.call("GET", "/sessions/\(TauClient.encoded(id))/context\(query)")
-                if json { return print(context.text) }
+                if json { return Terminal.writeJSON(context) }
                 for line in ConversationText(context).lines { print(line) }
             }
         }
@@ -123,7 +131,7 @@ struct SessionsCommand: AsyncParsableCommand {
         func run() async throws {
             try await client.run { client in
                 let tree = try await client.call("GET", "/sessions/\(TauClient.encoded(id))/tree")
-                if json { return print(tree.text) }
+                if json { return Terminal.writeJSON(tree) }
                 for line in TreeDrawing(tree).lines { print(line) }
             }
         }

@@ -25,8 +25,8 @@ struct SessionsExportCommand: AsyncParsableCommand {
 
     func run() async throws {
         try await client.run { client in
-            let content = try await client.call("GET", "/sessions/\(TauClient.encoded(id))/export", bytes: nil)
-            guard let output else { return Terminal.write(bytes: content) }
+            let content = try await client.transfer("GET", "/sessions/\(TauClient.encoded(id))/export")
+            guard let output else { return Terminal.writeJSON(content, end: "") }
             try Self.write(content, to: output, replaces: force)
         }
     }
@@ -84,9 +84,10 @@ struct SessionsImportCommand: AsyncParsableCommand {
     func run() async throws {
         try await client.run { client in
             let content = try Self.read(file)
-            let answer = try await client.call("POST", "/sessions/import", bytes: content)
+            let answer = try await client.transfer("POST", "/sessions/import", bytes: content)
             let session = try JSONValue(parsing: answer)
-            print(json ? session.text : session["id"]?.string ?? "")
+            if json { return Terminal.writeJSON(session) }
+            print(Terminal.line(session["id"]?.string ?? "", 64))
         }
     }
 
@@ -128,7 +129,7 @@ struct SessionsDeleteCommand: AsyncParsableCommand {
     var yes = false
 
     func run() async throws {
-        try confirm()
+        try await ClientOptions.reporting { try confirm() }
         try await client.run { client in
             for id in ids { _ = try await client.call("DELETE", "/sessions/\(TauClient.encoded(id))") }
         }
@@ -136,7 +137,7 @@ struct SessionsDeleteCommand: AsyncParsableCommand {
 
     private func confirm() throws {
         guard !yes else { return }
-        guard Terminal.inputIsTerminal else { throw ValidationError("--yes is needed where nobody can be asked") }
+        guard Terminal.inputIsTerminal else { throw ClientError(.usage, "--yes is needed where nobody can be asked") }
         Terminal.noteWithoutEnd(
             "Delete \(ids.count == 1 ? "session \(ids[0])" : "\(ids.count) sessions") for good? [y/N] ")
         guard let answer = readLine(), ["y", "yes"].contains(answer.lowercased()) else { throw ExitCode(1) }

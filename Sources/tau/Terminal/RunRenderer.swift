@@ -14,7 +14,9 @@ struct RunRenderer {
 
     private static let argumentLength = 60
     private static let resultLength = 80
+    private static let reasonLength = 120
     private var endsWithLineFeed = true
+    private var isThinking = false
 
     mutating func pieces(of event: TauClient.Event) -> [Piece] {
         let json = event.json
@@ -27,7 +29,14 @@ struct RunRenderer {
             guard json["isError"]?.bool == true else { return [] }
             let texts = ContentBlock.blocks(json["result"]?["content"]).compactMap(\.text)
             return lineEnd() + [.note("✗ \(name(json)): \(Terminal.line(texts.first ?? "", Self.resultLength))")]
-        case "message_end": return lineEnd()
+        case "approval_required":
+            return lineEnd() + [.note("? \(name(json))(\(summary(json["arguments"]))) waits for an approval")]
+        case "retry":
+            let seconds = JSONWriter.javaScriptNumber((json["delayMs"]?.double ?? 0) / 1000)
+            let reason = Terminal.line(json["reason"]?.string ?? "", Self.reasonLength)
+            return lineEnd() + [.note("… trying again in \(seconds) s: \(reason)")]
+        case "compaction_start": return lineEnd() + [.note("… summarising the older part of the session")]
+        case "message_end", "run_state": return lineEnd()
         default: return []
         }
     }
@@ -37,9 +46,13 @@ struct RunRenderer {
         guard !delta.isEmpty else { return [] }
         switch update["type"]?.string {
         case "text_delta":
+            let end = thinkingEnd()
             endsWithLineFeed = delta.utf8.last == UInt8(ascii: "\n")
-            return [.text(delta)]
-        case "thinking_delta": return [.thinking(delta)]
+            return end + [.text(delta)]
+        case "thinking_delta":
+            let end = isThinking ? [] : lineEnd()
+            isThinking = true
+            return end + [.thinking(delta)]
         default: return []
         }
     }
@@ -47,7 +60,12 @@ struct RunRenderer {
     /// Ends a line of text that has no end yet, before something else is shown.
     private mutating func lineEnd() -> [Piece] {
         defer { endsWithLineFeed = true }
-        return endsWithLineFeed ? [] : [.text("\n")]
+        return thinkingEnd() + (endsWithLineFeed ? [] : [.text("\n")])
+    }
+
+    private mutating func thinkingEnd() -> [Piece] {
+        defer { isThinking = false }
+        return isThinking ? [.thinking("\n")] : []
     }
 
     private func name(_ json: JSONValue) -> String { Terminal.line(json["toolName"]?.string ?? "", 40) }

@@ -24,6 +24,12 @@ enum Terminal {
 
     static func write(_ text: String) { write(Array(text.utf8), to: STDOUT_FILENO) }
     static func write(bytes: [UInt8]) { write(bytes, to: STDOUT_FILENO) }
+    /// Text in which a program expects JSON. A terminal gets the same values, written so that it has nothing to obey.
+    static func writeJSON(_ bytes: [UInt8], end: String = "\n") {
+        write(bytes: (outputIsTerminal ? harmlessJSON(bytes) : bytes) + Array(end.utf8))
+    }
+    static func writeJSON(_ json: JSONValue) { writeJSON(json.serialized) }
+
     static func note(_ text: String) { write(Array("\(text)\n".utf8), to: STDERR_FILENO) }
     static func noteWithoutEnd(_ text: String) { write(Array(text.utf8), to: STDERR_FILENO) }
     static func complain(_ text: String) { note("\(styled("tau:", .red, onErrors: true)) \(harmless(text))") }
@@ -48,6 +54,20 @@ enum Terminal {
         var result = String.UnicodeScalarView()
         for scalar in text.unicodeScalars { result.append(isHarmful(scalar) ? "\u{FFFD}" : scalar) }
         return String(result)
+    }
+
+    /// Such characters may stand only in JSON's strings, where an escape means the same.
+    static func harmlessJSON(_ bytes: [UInt8]) -> [UInt8] {
+        var result: [UInt8] = []
+        for scalar in String(decoding: bytes, as: UTF8.self).unicodeScalars {
+            guard isHarmful(scalar) else {
+                result += Array(String(scalar).utf8)
+                continue
+            }
+            let digits = String(scalar.value, radix: 16)
+            result += Array("\\u\(String(repeating: "0", count: 4 - digits.count))\(digits)".utf8)
+        }
+        return result
     }
 
     private static func isHarmful(_ scalar: Unicode.Scalar) -> Bool {
