@@ -12,8 +12,16 @@ public func fuzzSessionFile(_ data: UnsafePointer<UInt8>?, _ count: Int) -> Int3
         _ = Conversation(context)
         _ = TokenEstimate.tokens(of: context)
     }
-    _ = tree.nodes
-    _ = tree.summary
+    for node in tree.nodes { _ = node.timestamp?.description }
+    _ = tree.summary.createdAt.description + tree.summary.updatedAt.description
+    // Whatever a file leaves behind, a run appends at its leaf.
+    var continued = tree
+    let next = IdentifierSource(random: { 0 }).entryID { tree.contains($0) }
+    if !tree.contains(next) {
+        continued.append(
+            Entry(.sessionInfo(name: "x"), id: next, parentID: tree.leafID, timestamp: Timestamp(milliseconds: 0)))
+        precondition(continued.leafID == next, "the new entry is the leaf")
+    }
     guard let again = try? SessionFile(parsing: file.bytes, limits: SessionFile.Limits(maxLineBytes: 4096)) else {
         fatalError("Invariant: what was read as a session is a session")
     }

@@ -46,13 +46,16 @@ public struct Timestamp: Hashable, Comparable, Sendable, CustomStringConvertible
     public init?(_ text: String) {
         var text = text
         let parsed = text.withUTF8 { Self.parse($0) }
-        guard let parsed else { return nil }
+        guard let parsed, Self.fourDigitYears.contains(parsed) else { return nil }
         milliseconds = parsed
     }
 
+    /// The years 0 to 9999: what `description` can write.
+    private static let fourDigitYears: ClosedRange<Int64> = -62_167_219_200_000...253_402_300_799_999
+
     /// Reads a message's time: a number of milliseconds. Nil for anything that is no time between the years 0 and 9999.
     init?(json: JSONValue?) {
-        guard let number = json?.double, (-62_167_219_200_000...253_402_300_799_999).contains(number) else {
+        guard let number = json?.double, abs(number) < 1e15, Self.fourDigitYears.contains(Int64(number)) else {
             return nil
         }
         milliseconds = Int64(number)
@@ -74,7 +77,8 @@ public struct Timestamp: Hashable, Comparable, Sendable, CustomStringConvertible
             bytes[13] == UInt8(ascii: ":"), bytes[16] == UInt8(ascii: ":"),
             let year = digits(0, 4), let month = digits(5, 2), let day = digits(8, 2),
             let hour = digits(11, 2), let minute = digits(14, 2), let second = digits(17, 2),
-            (1...12).contains(month), (1...31).contains(day), hour < 24, minute < 60, second < 61
+            (1...12).contains(month), (1...length(ofMonth: month, in: year)).contains(day), hour < 24, minute < 60,
+            second < 61
         else { return nil }
         var index = 19
         var fraction: Int64 = 0
@@ -96,13 +100,19 @@ public struct Timestamp: Hashable, Comparable, Sendable, CustomStringConvertible
             guard index + 1 == bytes.count else { return nil }
         case UInt8(ascii: "+"), UInt8(ascii: "-"):
             guard index + 6 == bytes.count, bytes[index + 3] == UInt8(ascii: ":"), let hours = digits(index + 1, 2),
-                let minutes = digits(index + 4, 2)
+                let minutes = digits(index + 4, 2), hours < 24, minutes < 60
             else { return nil }
             offsetMinutes = (hours * 60 + minutes) * (bytes[index] == UInt8(ascii: "-") ? -1 : 1)
         default: return nil
         }
         let days = days(fromYear: year, month: month, day: day)
         return ((days * 24 + hour) * 60 + minute - offsetMinutes) * 60_000 + second * 1000 + fraction
+    }
+
+    private static func length(ofMonth month: Int64, in year: Int64) -> Int64 {
+        let next =
+            month == 12 ? days(fromYear: year + 1, month: 1, day: 1) : days(fromYear: year, month: month + 1, day: 1)
+        return next - days(fromYear: year, month: month, day: 1)
     }
 
     // Howard Hinnant, "chrono-Compatible Low-Level Date Algorithms": the proleptic Gregorian calendar in eras of 400 years.

@@ -26,7 +26,11 @@ while true {
                 .message(message), id: EntryID(unchecked: name), parentID: batch.last?.id ?? tree.leafID,
                 timestamp: Timestamp(milliseconds: 0)))
     }
-    try await store.append(batch, to: id, after: tail)
+    do throws(StoreError) {
+        try await store.append(batch, to: id, after: tail)
+    } catch {
+        exit(1)
+    }
     for entry in batch { tree.append(entry) }
     let line = Array((batch.map(\.id.rawValue).joined(separator: " ") + "\n").utf8)
     guard write(STDOUT_FILENO, line, line.count) == line.count else { exit(1) }

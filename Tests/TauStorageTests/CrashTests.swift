@@ -1,7 +1,6 @@
 import Foundation
-import Logging
+import Glibc
 import TauCore
-import TauSystem
 import TauTestKit
 import Testing
 
@@ -11,7 +10,89 @@ import Testing
 @Suite struct CrashTests {
     static let rounds = 200
 
-    static let writer: URL = {
+    @Test func `after 200 kills during appends every acknowledged entry is there, once and in order`() async throws {
+        let session = try await CrashSession()
+        var generator = SeededGenerator(seed: 7)
+        for round in 0..<Self.rounds {
+            let writer = try CrashWriter(session)
+            writer.kill(afterBatches: Int.random(in: 1...12, using: &generator))
+            guard try await session.holds(writer.acknowledged(), round) else { return }
+        }
+        #expect(session.entryCount > Self.rounds)
+    }
+
+    @Test func `while a process writes a session no other may, and its death gives the session free`() async throws {
+        let session = try await CrashSession()
+        let writer = try CrashWriter(session)
+        writer.wait(forBatches: 2)
+        let store = try session.directory.store()
+        let refused = await #expect(throws: StoreError.self) { try await store.open(session.id) }
+        #expect(refused?.code == .conflict)
+        let kept = await #expect(throws: StoreError.self) { try await store.delete(session.id) }
+        #expect(kept?.code == .conflict)
+        // Reading needs no right to write.
+        #expect(try await store.list(SessionQuery()).sessions.map(\.id) == [session.id])
+        _ = try SessionFile(parsing: try await store.export(session.id))
+        writer.kill(afterBatches: 3)
+        #expect(try await session.holds(writer.acknowledged(), 0))
+    }
+}
+
+/// A session that outlives the processes that write it.
+final class CrashSession {
+    let directory: StoreDirectory
+    let id = SessionID(unchecked: "crash-test")
+    /// Ids of what must be there, in order.
+    private var expected: [String] = []
+
+    init() async throws {
+        directory = try StoreDirectory()
+        let store = try directory.store()
+        try await store.create(
+            SessionFile(
+                header: SessionHeader(id: id, timestamp: Timestamp(milliseconds: 0), workingDirectory: "/")))
+        await store.close(id)
+    }
+
+    var entryCount: Int { expected.count }
+
+    /// Opens the session as the next server would, and looks for all that was ever acknowledged.
+    func holds(_ acknowledged: [String], _ round: Int) async throws -> Bool {
+        let store = try directory.store()
+        let file = try await store.open(id)
+        await store.close(id)
+        let ids = file.entries.map(\.id.rawValue)
+        let places = Dictionary(ids.enumerated().map { ($1, $0) }) { first, _ in first }
+        let order = (expected + acknowledged).map { places[$0] ?? -1 }
+        #expect(places.count == ids.count, "round \(round): an entry is there twice")
+        #expect(!order.contains(-1), "round \(round): an acknowledged entry is lost")
+        #expect(zip(order, order.dropFirst()).allSatisfy(<), "round \(round): the order has changed")
+        #expect(file.findings.isEmpty, "round \(round)")
+        let chain = [nil] + file.entries.dropLast().map(\.id)
+        #expect(file.entries.map(\.parentID) == chain, "round \(round): the entries are no chain")
+        // What was on its way when the process died may be there or not; from here on it is acknowledged, too.
+        expected = ids
+        return places.count == ids.count && !order.contains(-1)
+    }
+}
+
+/// The process that appends until it dies; it says so after each acknowledgement.
+final class CrashWriter {
+    private let process = Process()
+    private let output = Foundation.Pipe()
+    private var bytes: [UInt8] = []
+
+    init(_ session: CrashSession, environment: [String: String] = [:]) throws {
+        process.executableURL = Self.executable
+        process.arguments = [session.directory.path, session.id.rawValue]
+        process.environment = ProcessInfo.processInfo.environment.merging(environment) { $1 }
+        process.standardOutput = output
+        process.standardInput = FileHandle.nullDevice
+        try process.run()
+    }
+
+    /// It lies beside the test bundle.
+    private static let executable: URL = {
         var directory = URL(fileURLWithPath: CommandLine.arguments[0]).deletingLastPathComponent()
         if let main = Bundle.main.executableURL { directory = main.deletingLastPathComponent() }
         for bundle in Bundle.allBundles where bundle.bundlePath.hasSuffix(".xctest") {
@@ -20,57 +101,27 @@ import Testing
         return directory.appendingPathComponent("CrashWriter")
     }()
 
-    @Test func `after 200 kills during appends every acknowledged entry is there, once and in order`() async throws {
-        let directory = try StoreDirectory()
-        let id = SessionID(unchecked: "crash-test")
-        let header = SessionHeader(id: id, timestamp: Timestamp(milliseconds: 0), workingDirectory: "/")
-        do {
-            let store = try directory.store()
-            try await store.create(SessionFile(header: header))
-            await store.close(id)
-        }
-        var generator = SeededGenerator(seed: 7)
-        var acknowledged: [String] = []
-        for round in 0..<Self.rounds {
-            acknowledged += try Self.appendUntilKilled(
-                directory.path, id, after: Int.random(in: 1...12, using: &generator))
-            let store = try directory.store()
-            let file = try await store.open(id)
-            await store.close(id)
-            let ids = file.entries.map(\.id.rawValue)
-            let places = Dictionary(ids.enumerated().map { ($1, $0) }) { first, _ in first }
-            #expect(places.count == ids.count, "round \(round): an entry is there twice")
-            let order = acknowledged.map { places[$0] ?? -1 }
-            #expect(!order.contains(-1), "round \(round): an acknowledged entry is lost")
-            #expect(zip(order, order.dropFirst()).allSatisfy(<), "round \(round): the order has changed")
-            #expect(file.findings.isEmpty)
-            for (entry, before) in zip(file.entries.dropFirst(), file.entries) { #expect(entry.parentID == before.id) }
-            // What was on its way when the process died may be there or not; from here on it is acknowledged, too.
-            acknowledged = ids
-            guard order.contains(-1) == false else { return }
-        }
-        #expect(acknowledged.count > Self.rounds)
-    }
-
-    /// Kills the writer once it has acknowledged so many batches; gives the ids.
-    private static func appendUntilKilled(_ directory: String, _ id: SessionID, after batches: Int) throws -> [String] {
-        let process = Process()
-        process.executableURL = writer
-        process.arguments = [directory, id.rawValue]
-        let output = Foundation.Pipe()
-        process.standardOutput = output
-        process.standardInput = FileHandle.nullDevice
-        try process.run()
-        var bytes: [UInt8] = []
-        while bytes.count(where: { $0 == UInt8(ascii: "\n") }) < batches {
+    func wait(forBatches count: Int) {
+        while batchCount < count {
             let more = output.fileHandleForReading.availableData
-            guard !more.isEmpty else { break }
+            guard !more.isEmpty else { return }
             bytes += more
         }
-        kill(process.processIdentifier, SIGKILL)
+    }
+
+    func kill(afterBatches count: Int) {
+        wait(forBatches: count)
+        Glibc.kill(process.processIdentifier, SIGKILL)
+    }
+
+    /// The ids that it has acknowledged until its end, for which this waits.
+    func acknowledged() -> [String] {
         bytes += output.fileHandleForReading.readDataToEndOfFile()
         process.waitUntilExit()
         let lines = bytes.split(separator: UInt8(ascii: "\n"), omittingEmptySubsequences: false).dropLast()
         return lines.flatMap { String(decoding: $0, as: UTF8.self).split(separator: " ").map(String.init) }
     }
+
+    var batchCount: Int { bytes.count { $0 == UInt8(ascii: "\n") } }
+    var diedOfKill: Bool { process.terminationReason == .uncaughtSignal && process.terminationStatus == SIGKILL }
 }

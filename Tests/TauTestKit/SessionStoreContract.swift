@@ -26,6 +26,11 @@ public struct SessionStoreContract: Sendable {
         ("a deleted session is gone", { try await $0.deletes() }),
         ("unknown sessions are not found", { try await $0.findsNothing() }),
         ("bytes of others stay as they came", { try await $0.keepsBytes() }),
+        ("a file without a last line feed is kept and continued", { try await $0.keepsLastByte() }),
+        ("any text comes back", { try await $0.keepsText() }),
+        ("a closed session takes nothing", { try await $0.refusesAfterClose() }),
+        ("the list tells what the session tells", { try await $0.summarizes() }),
+        ("what changed last is listed first", { try await $0.ordersByChange() }),
         ("pages neither repeat nor skip", { try await $0.pages() }),
         ("search finds names and texts", { try await $0.searches() }),
     ]
@@ -148,6 +153,99 @@ public struct SessionStoreContract: Sendable {
         try await store.append([next], to: id, after: EntryID(unchecked: "b"))
         let expected = bytes + Array(next.line) + [UInt8(ascii: "\n")]
         try expect(try await store.export(id) == expected, "an append changed what was before it")
+    }
+
+    private func keepsLastByte() async throws {
+        let file = Self.file("one", ["a"])
+        let id = file.header.id
+        let bytes = Array(file.bytes.dropLast())
+        try await store.create(try SessionFile(parsing: bytes))
+        try expect(try await store.export(id) == bytes, "the export differs")
+        let next = Self.entry("b", after: file.entries[0])
+        try await store.append([next], to: id, after: file.entries[0].id)
+        await store.close(id)
+        let read = try await second.open(id)
+        await second.close(id)
+        try expect(read.entries.map(\.id.rawValue) == ["id-a", "id-b"], "the entries are \(read.entries.map(\.id))")
+        try expect(read.bytes == file.bytes + next.line + [UInt8(ascii: "\n")], "the bytes differ")
+    }
+
+    private func keepsText() async throws {
+        let texts = ["", "\u{0}\u{1F}\u{7F}", "e\u{301}é", "\u{2028}\u{2029}\r\n", "🙈\u{10FFFF}", "'; --\\ %s $1"]
+        let file = Self.file("one")
+        try await store.create(file)
+        var last: Entry?
+        for text in texts {
+            let entry = Self.entry(text, after: last)
+            try await store.append([entry], to: file.header.id, after: last?.id)
+            last = entry
+        }
+        await store.close(file.header.id)
+        let read = try await store.open(file.header.id)
+        let expected = texts.map { EntryID(unchecked: "id-\($0)") }
+        try expect(read.entries.map(\.id) == expected, "ids have changed")
+        try expect(read.findings.isEmpty, "a line is broken: \(read.findings)")
+        try expect(read.entries.map(\.parentID) == [nil] + expected.dropLast(), "the links have changed")
+    }
+
+    private func refusesAfterClose() async throws {
+        let file = Self.file("one", ["a"])
+        let id = file.header.id
+        try await store.create(file)
+        await store.close(id)
+        await store.close(id)
+        await store.close(SessionID(unchecked: "nothing"))
+        let next = Self.entry("b", after: file.entries[0])
+        try await expect(.conflict) { () throws(StoreError) in
+            try await store.append([next], to: id, after: file.entries[0].id)
+        }
+        try expect(try await store.export(id) == file.bytes, "something was stored")
+        // Nothing is appended by an append of nothing.
+        _ = try await store.open(id)
+        try await store.append([], to: id, after: file.entries[0].id)
+        try expect(try await store.export(id) == file.bytes, "an append of nothing has stored something")
+    }
+
+    private func summarizes() async throws {
+        let time = Timestamp(milliseconds: 2000)
+        let a = Self.entry("a", after: nil)
+        let model = ModelReference(provider: "p", id: "m")
+        let answer = Message.assistant(
+            AssistantMessage(
+                content: [.text("b")], api: "x", model: model, usage: Usage(input: 3, output: 4), stopReason: .stop,
+                timestamp: time))
+        var entries = [a]
+        let contents: [NewEntry] = [
+            .sessionInfo(name: "named"), .thinkingLevelChange(.high), .message(answer),
+            .custom(type: SessionTree.metadataType, data: ["k": 1.5]),
+        ]
+        for (number, content) in contents.enumerated() {
+            let id = EntryID(unchecked: "n\(number)")
+            entries.append(Entry(content, id: id, parentID: entries.last?.id, timestamp: time))
+        }
+        try await store.create(Self.file("one"))
+        try await store.append(entries, to: SessionID(unchecked: "one"), after: nil)
+        let summary = SessionSummary(
+            id: SessionID(unchecked: "one"), name: "named", createdAt: Timestamp(milliseconds: 1000), updatedAt: time,
+            leafID: EntryID(unchecked: "n3"), entryCount: 5, model: model, thinkingLevel: "high",
+            usage: Usage(input: 3, output: 4), metadata: JSONObject(members: [.init(key: "k", value: 1.5)]))
+        for store in [store, second] {
+            let listed = try await store.list(SessionQuery()).sessions
+            try expect(listed == [summary], "the list has \(listed)")
+        }
+    }
+
+    private func ordersByChange() async throws {
+        for number in 0..<3 { try await store.create(Self.file("s\(number)", at: Int64(1000 + number))) }
+        let late = Self.entry("late", after: nil, at: 9000)
+        try await store.append([late], to: SessionID(unchecked: "s0"), after: nil)
+        func ids(_ order: SessionQuery.Order) async throws -> [String] {
+            try await store.list(SessionQuery(order: order)).sessions.map(\.id.rawValue)
+        }
+        let changed = try await ids(.updatedAt)
+        try expect(changed == ["s0", "s2", "s1"], "by change: \(changed)")
+        let created = try await ids(.createdAt)
+        try expect(created == ["s2", "s1", "s0"], "by creation: \(created)")
     }
 
     private func pages() async throws {

@@ -13,7 +13,13 @@ struct SessionMigration {
         // The ids of the lines that are valid JSON, the header first, as the old index counts them.
         var idsByIndex: [EntryID?] = [nil]
         for range in lines.dropFirst() {
-            guard let json = try? JSONValue(parsing: old[range]), var object = json.object else {
+            guard let json = try? JSONValue(parsing: old[range]) else {
+                append(old[range])
+                continue
+            }
+            // What makes no entry (a second header, a value without a type) counts for the index but joins no chain.
+            guard var object = json.object, let type = object["type"]?.string, type != "session" else {
+                idsByIndex.append(nil)
                 append(old[range])
                 continue
             }

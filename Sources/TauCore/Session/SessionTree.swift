@@ -72,7 +72,9 @@ public struct SessionTree: Sendable {
             if let time = message.timestamp ?? entry.timestamp { lastMessageTime = max(lastMessageTime ?? time, time) }
         case .label(let target, let label): labels[target] = label
         case .sessionInfo(let name): self.name = Self.normalizedName(name)
-        case .leaf(let target): leafID = target
+        case .leaf(let target):
+            // A target that does not exist could not be continued: the leaf is then this entry, as with any other type.
+            if target.map(contains) ?? true { leafID = target }
         case .custom(Self.metadataType): metadata = entry.json["data"]?.object ?? JSONObject()
         default: break
         }

@@ -33,7 +33,9 @@ package final class JSONLSessionStore: SessionStore {
         guard open.withLock({ $0[id] == nil }) else { throw StoreError(.exists, "session \(id) exists already") }
         let writer = try await threads.run { [directory] () throws(StoreError) in
             let handle = try directory.create(id, content: file.bytes)
-            return SessionWriter(id: id, handle: handle, size: file.bytes.count, tail: file.entries.last?.id)
+            return SessionWriter(
+                id: id, handle: handle, size: file.bytes.count, tail: file.entries.last?.id,
+                lacksLineFeed: file.bytes.last != UInt8(ascii: "\n"))
         }
         open.withLock { $0[id] = writer }
     }
@@ -86,11 +88,17 @@ package final class JSONLSessionStore: SessionStore {
     static func parse(
         _ content: [UInt8], _ id: SessionID, _ limits: SessionFile.Limits
     ) throws(StoreError) -> SessionFile {
+        let file: SessionFile
         do throws(EntryError) {
-            return try SessionFile(parsing: content, limits: limits)
+            file = try SessionFile(parsing: content, limits: limits)
         } catch {
             throw StoreError(.corrupt, "session \(id) cannot be read: \(error.reason)")
         }
+        // Under a wrong name it would be listed by an id that opens nothing, or another session.
+        guard file.header.id == id else {
+            throw StoreError(.corrupt, "session \(id) cannot be read: its header names session \(file.header.id)")
+        }
+        return file
     }
 
     package func append(
@@ -121,8 +129,8 @@ package final class JSONLSessionStore: SessionStore {
     package func export(_ id: SessionID) async throws(StoreError) -> [UInt8] {
         try await threads.run { [directory, limits] () throws(StoreError) in
             let content = try directory.openForReading(id).readAll()
-            // An append that is under way may have left part of a line.
-            return try Self.parse(content, id, limits).bytes
+            // An append that is under way may have left part of a line. A file of an old version is not migrated here.
+            return Array(content.dropLast(try Self.parse(content, id, limits).tornTail.count))
         }
     }
 

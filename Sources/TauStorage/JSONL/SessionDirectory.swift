@@ -85,8 +85,14 @@ final class SessionDirectory: Sendable {
         try lock(file)
         var status = stat()
         guard fstat(descriptor, &status) == 0 else { throw StoreError.system("fstat") }
-        // Deleted or replaced between opening and locking.
-        guard status.st_nlink > 0 else { throw StoreError(.notFound, "no such session") }
+        // Deleted or replaced between opening and locking: then the name is gone, or leads to another file.
+        var named = stat()
+        guard fstatat(handle.descriptor, name(id), &named, AT_SYMLINK_NOFOLLOW) == 0 else {
+            throw StoreError.system("fstatat")
+        }
+        guard named.st_ino == status.st_ino else {
+            throw StoreError(.conflict, "the session is open in another process")
+        }
         if status.st_mode & 0o077 != 0, fchmod(descriptor, 0o600) != 0 { throw StoreError.system("fchmod") }
         return file
     }

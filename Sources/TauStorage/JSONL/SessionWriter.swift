@@ -8,6 +8,8 @@ final class SessionWriter: Sendable {
         var tail: EntryID?
         /// Bytes on disk; everything after is not acknowledged.
         var size: Int
+        /// An imported file keeps its last byte, until something is appended.
+        var lacksLineFeed: Bool
         /// Set by an error after which the file's state is unknown; the session must be opened again.
         var failure: StoreError?
     }
@@ -16,17 +18,17 @@ final class SessionWriter: Sendable {
     private let handle: FileHandle
     private let state: Mutex<State>
 
-    init(id: SessionID, handle: FileHandle, size: Int, tail: EntryID?) {
+    init(id: SessionID, handle: FileHandle, size: Int, tail: EntryID?, lacksLineFeed: Bool = false) {
         self.id = id
         self.handle = handle
-        state = Mutex(State(tail: tail, size: size))
+        state = Mutex(State(tail: tail, size: size, lacksLineFeed: lacksLineFeed))
     }
 
     /// Returns once the entries are on disk, all of them; after an error none is.
     func append(_ entries: [Entry], after expected: EntryID?) throws(StoreError) {
         guard let last = entries.last else { return }
         var bytes: [UInt8] = []
-        bytes.reserveCapacity(entries.reduce(0) { $0 + $1.line.count + 1 })
+        bytes.reserveCapacity(entries.reduce(1) { $0 + $1.line.count + 1 })
         for entry in entries {
             bytes.append(contentsOf: entry.line)
             bytes.append(UInt8(ascii: "\n"))
@@ -37,7 +39,9 @@ final class SessionWriter: Sendable {
             guard state.tail == expected else {
                 throw StoreError(.conflict, "session \(id): the last entry is not the expected one")
             }
+            if state.lacksLineFeed { bytes.insert(UInt8(ascii: "\n"), at: 0) }
             try write(bytes, &state)
+            state.lacksLineFeed = false
             state.tail = last.id
             state.size += bytes.count
         }
