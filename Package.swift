@@ -23,6 +23,7 @@ let package = Package(
         .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
         .package(url: "https://github.com/apple/swift-nio", from: "2.101.2"),
         .package(url: "https://github.com/apple/swift-system", from: "1.8.1"),
+        .package(url: "https://github.com/groue/GRDB.swift", from: "7.10.0"),
         .package(url: "https://github.com/hummingbird-project/hummingbird", from: "2.28.1", traits: []),
         .package(url: "https://github.com/swift-server/async-http-client", from: "1.37.0"),
         .package(url: "https://github.com/swift-server/swift-service-lifecycle", from: "2.13.0"),
@@ -31,7 +32,7 @@ let package = Package(
         // Floor 1: the domain, the byte protocols, the operating system.
         .target(name: "TauCore", swiftSettings: settings),
         .target(name: "TauWire", swiftSettings: settings),
-        .target(name: "CTauSystem"),
+        .target(name: "CTauSystem", linkerSettings: [.linkedLibrary("z")]),
         .target(
             name: "TauSystem",
             dependencies: ["CTauSystem", .product(name: "NIOPosix", package: "swift-nio")],
@@ -54,7 +55,11 @@ let package = Package(
             swiftSettings: settings),
         .target(
             name: "TauStorage",
-            dependencies: ["TauCore", "TauSystem", .product(name: "Logging", package: "swift-log")],
+            dependencies: [
+                "TauCore", "TauSystem",
+                .product(name: "GRDB", package: "GRDB.swift"),
+                .product(name: "Logging", package: "swift-log"),
+            ],
             swiftSettings: settings),
         .target(
             name: "TauLimits",

@@ -11,6 +11,7 @@
 #include <sys/mman.h>
 #include <sys/syscall.h>
 #include <unistd.h>
+#include <zlib.h>
 
 int tau_openat2(int directory, const char *path, int flags, unsigned mode, uint64_t resolve) {
     struct open_how how = {.flags = (uint64_t)(unsigned)flags, .mode = mode, .resolve = resolve};
@@ -59,3 +60,5 @@ ssize_t tau_find(const void *haystack, size_t haystack_count, const void *needle
     const char *found = memmem(haystack, haystack_count, needle, needle_count);
     return found ? found - (const char *)haystack : -1;
 }
+
+uint32_t tau_checksum(const void *bytes, size_t count) { return (uint32_t)crc32_z(0, bytes, count); }

@@ -1,14 +1,17 @@
 internal import Dispatch
 internal import NIOPosix
+internal import Synchronization
 
 /// Threads for calls that block (fsync, file reads, waiting for a child), so that no thread of Swift's own pool ever waits.
 ///
 /// Work is taken in order; at most `count` calls run at once.
 package final class BlockingThreads: Sendable {
     private let pool: NIOThreadPool
+    private let size: Int
 
     /// Starts `count` threads.
     package init(count: Int) {
+        size = count
         pool = NIOThreadPool(numberOfThreads: count)
         pool.start()
     }
@@ -39,5 +42,58 @@ package final class BlockingThreads: Sendable {
     deinit {
         // The last owner may be one of these threads, which cannot wait for itself.
         pool.shutdownGracefully(queue: .global()) { _ in }
+    }
+}
+
+extension BlockingThreads {
+    /// Runs `body` for each number below `count`, on the calling thread and beside it on idle ones; returns what was not nil.
+    /// Blocks: to be called on one of the threads.
+    package func concurrently<Value: Sendable>(
+        _ count: Int, _ body: @escaping @Sendable (Int) -> Value?
+    ) -> [Value] {
+        let share = Share<Value>(count: count)
+        for _ in 1..<max(1, min(count, size)) { submit { share.work(body) } }
+        share.work(body)
+        return share.waitForAll()
+    }
+
+    /// Work that several threads take pieces of. Who takes the last piece need not be who finishes last.
+    private final class Share<Value: Sendable>: Sendable {
+        private struct State {
+            var next = 0
+            var unfinished: Int
+            var values: [Value] = []
+        }
+
+        private let count: Int
+        private let state: Mutex<State>
+        private let end = DispatchSemaphore(value: 0)
+
+        init(count: Int) {
+            self.count = count
+            state = Mutex(State(unfinished: count))
+        }
+
+        func work(_ body: (Int) -> Value?) {
+            while true {
+                let index = state.withLock { state in
+                    defer { state.next += 1 }
+                    return state.next
+                }
+                guard index < count else { return }
+                let value = body(index)
+                let isLast = state.withLock { state in
+                    if let value { state.values.append(value) }
+                    state.unfinished -= 1
+                    return state.unfinished == 0
+                }
+                if isLast { end.signal() }
+            }
+        }
+
+        func waitForAll() -> [Value] {
+            if count > 0 { end.wait() }
+            return state.withLock { $0.values }
+        }
     }
 }

@@ -1,37 +1,67 @@
-// Appends entries to one session until it is killed, and says so after each acknowledgement: the victim of the crash tests.
+// Appends entries to several sessions at once until it is killed, and says so after each acknowledgement: the victim of the
+// crash tests.
+//
+//     CrashWriter DIRECTORY SESSIONS BATCHES JOURNAL_BYTES GOES_ON
+//
+// With BATCHES it ends after so many for each session, and ends well. With GOES_ON (1) an append that fails makes it open the session
+// again and go on, as a server does; otherwise it ends.
 import Glibc
 import Logging
 import TauCore
 import TauStorage
 import TauSystem
 
-let directory = CommandLine.arguments[1]
-let id = SessionID(unchecked: CommandLine.arguments[2])
+let numbers = CommandLine.arguments.dropFirst(2).compactMap { Int($0) }
+let (sessionCount, batchCount, goesOn) = (numbers[0], numbers[1], numbers[3] == 1)
+var limits = JournalLimits()
+limits.maxBytes = numbers[2]
+limits.directBytes = 3000
 let store = try JSONLSessionStore(
-    directory: directory, threads: BlockingThreads(count: 2),
+    directory: CommandLine.arguments[1], journalLimits: limits, threads: BlockingThreads(count: 4),
     logger: Logger(label: "crash") { _ in SwiftLogNoOpLogHandler() })
-var tree = SessionTree(try await store.open(id))
-let text = String(repeating: "x", count: 300)
-var generator = SystemRandomNumberGenerator()
-while true {
-    // Batches of one to four, as a turn makes them.
+
+/// Batches of one to four entries, as a turn makes them; some are long.
+func batch(after tree: SessionTree) -> [Entry] {
     var batch: [Entry] = []
-    let tail = tree.entries.last?.id
-    for _ in 0..<Int.random(in: 1...4, using: &generator) {
-        let name = String(generator.next(), radix: 16)
-        let message = Message.user(
-            UserMessage(content: [.text("\(name) \(text)")], timestamp: Timestamp(milliseconds: 0)))
+    let name = String(UInt64.random(in: .min ... .max), radix: 36)
+    let count = Int.random(in: 1...4)
+    for number in 1...count {
+        let text = String(repeating: "x", count: Int.random(in: 0..<20) == 0 ? 4000 : 300)
+        let message = Message.user(UserMessage(content: [.text(text)], timestamp: Timestamp(milliseconds: 0)))
         batch.append(
             Entry(
-                .message(message), id: EntryID(unchecked: name), parentID: batch.last?.id ?? tree.leafID,
-                timestamp: Timestamp(milliseconds: 0)))
+                .message(message), id: EntryID(unchecked: "\(name).\(number)of\(count)"),
+                parentID: batch.last?.id ?? tree.leafID, timestamp: Timestamp(milliseconds: 0)))
     }
-    do throws(StoreError) {
-        try await store.append(batch, to: id, after: tail)
-    } catch {
-        exit(1)
-    }
-    for entry in batch { tree.append(entry) }
-    let line = Array((batch.map(\.id.rawValue).joined(separator: " ") + "\n").utf8)
-    guard write(STDOUT_FILENO, line, line.count) == line.count else { exit(1) }
+    return batch
 }
+
+func append(to id: SessionID) async throws {
+    var tree = SessionTree(try await store.open(id))
+    var count = 0
+    while batchCount == 0 || count < batchCount {
+        let entries = batch(after: tree)
+        do throws(StoreError) {
+            try await store.append(entries, to: id, after: tree.entries.last?.id)
+        } catch {
+            guard goesOn else { exit(1) }
+            await store.close(id)
+            tree = SessionTree(try await store.open(id))
+            continue
+        }
+        for entry in entries { tree.append(entry) }
+        count += 1
+        // One write, so that the lines of several sessions do not mix.
+        let line = Array(("\(id) " + entries.map(\.id.rawValue).joined(separator: " ") + "\n").utf8)
+        guard write(STDOUT_FILENO, line, line.count) == line.count else { exit(1) }
+    }
+    await store.close(id)
+}
+
+try await withThrowingTaskGroup(of: Void.self) { group in
+    for number in 0..<sessionCount {
+        group.addTask { try await append(to: SessionID(unchecked: "crash-\(number)")) }
+    }
+    try await group.waitForAll()
+}
+try await store.shutDown()

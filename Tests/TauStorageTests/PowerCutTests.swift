@@ -4,50 +4,95 @@ import TauTestKit
 import Testing
 
 /// Killing a process cannot show a missing sync, because the kernel still writes what it was given. These rounds take
-/// back what was never synced, as a power cut does.
+/// back what was never synced, as a power cut does (Tests/PowerCut).
 @Suite struct PowerCutTests {
-    static let rounds = 100
-
-    @Test(arguments: ["cut off", "zeros"])
-    func `after 100 power cuts every acknowledged entry is there, once and in order`(_ tail: String) async throws {
-        let session = try await CrashSession()
-        let library = try Self.library(in: session.directory)
-        var generator = SeededGenerator(seed: 9)
-        for round in 0..<Self.rounds {
+    @Test(arguments: [false, true])
+    func `after 500 power cuts every acknowledged entry is there, once and in order`(_ leavesZeros: Bool) async throws {
+        var scenario = try await CrashScenario(sessions: 4)
+        var power = try PowerSwitch(scenario)
+        var generator = SeededGenerator(seed: leavesZeros ? 9 : 10)
+        for round in 0..<(500 * tortureFactor) {
+            if round.isMultiple(of: 25) {
+                scenario = try await CrashScenario(sessions: 4)
+                power = try PowerSwitch(scenario)
+            }
             let writer = try CrashWriter(
-                session,
-                environment: [
-                    "LD_PRELOAD": library, "POWER_CUT_AT": "\(Int.random(in: 1...24, using: &generator))",
-                    "POWER_CUT_SEED": "\(generator.next() >> 1)", "POWER_CUT_ZEROS": tail == "zeros" ? "1" : "0",
-                ])
+                scenario, journalBytes: 300_000,
+                environment: power.environment(
+                    cutAt: .random(in: 1...120, using: &generator), seed: generator.next() >> 40, zeros: leavesZeros))
             let acknowledged = writer.acknowledged()
             try #require(writer.diedOfKill)
-            guard try await session.holds(acknowledged, round) else { return }
+            guard try await scenario.holds(acknowledged, "round \(round)") else { return }
         }
-        #expect(session.entryCount > Self.rounds)
+        #expect(scenario.entryCount > 25)
     }
 
-    @Test func `a sync that fails ends the writing: nothing is acknowledged after it`() async throws {
-        let session = try await CrashSession()
-        let library = try Self.library(in: session.directory)
-        for round in 1...10 {
+    @Test func `a power cut at each write and sync of a scenario loses nothing`() async throws {
+        var cut = 0
+        var endedWell = false
+        while !endedWell {
+            cut += 1
+            try #require(cut < 500)
+            let scenario = try await CrashScenario(sessions: 2)
+            let power = try PowerSwitch(scenario)
+            for seed in 1...2 {
+                let writer = try CrashWriter(
+                    scenario, batches: 6, journalBytes: 300_000,
+                    environment: power.environment(cutAt: cut, seed: UInt64(seed), zeros: seed == 2))
+                let acknowledged = writer.acknowledged()
+                endedWell = writer.endedWell
+                guard try await scenario.holds(acknowledged, "cut at \(cut), seed \(seed)") else { return }
+                if endedWell { break }
+            }
+        }
+        // The scenario has that many places at least: otherwise nothing was intercepted.
+        #expect(cut > 20)
+    }
+
+    /// What a failed sync should have written is lost, although it can still be read: the classic mistake is to sync again.
+    @Test func `after a sync that fails the work goes on, and a power cut later loses nothing that was acknowledged`()
+        async throws
+    {
+        for round in 1...40 {
+            let scenario = try await CrashScenario(sessions: 2)
+            let power = try PowerSwitch(scenario)
             let writer = try CrashWriter(
-                session,
-                // A writer that goes on is stopped in the end.
-                environment: ["LD_PRELOAD": library, "SYNC_FAILS_AT": "\(round)", "POWER_CUT_AT": "500"])
+                scenario, journalBytes: 300_000, goesOn: true,
+                environment: power.environment(cutAt: round + 60, seed: UInt64(round), zeros: false, syncFails: round))
             let acknowledged = writer.acknowledged()
-            #expect(!writer.diedOfKill)
-            // Each batch needs one sync, and the one that failed has no acknowledgement.
-            #expect(writer.batchCount == round - 1)
-            guard try await session.holds(acknowledged, round) else { return }
+            try #require(writer.diedOfKill)
+            guard try await scenario.holds(acknowledged, "sync \(round) fails") else { return }
+            #expect(scenario.entryCount > 0)
         }
     }
 
-    /// Stands between the process and the kernel, and remembers how long each file was when it was last synced.
-    private static func library(in directory: StoreDirectory) throws -> String {
-        let source = directory.path + "/power-cut.c"
-        let library = directory.path + "/power-cut.so"
-        try Data(text.utf8).write(to: URL(fileURLWithPath: source))
+    @Test func `a sync that fails is an error of the append, and what was before stays`() async throws {
+        for round in 2...10 {
+            let scenario = try await CrashScenario(sessions: 1)
+            let power = try PowerSwitch(scenario)
+            let writer = try CrashWriter(
+                scenario, environment: power.environment(cutAt: 5000, seed: 1, zeros: false, syncFails: round))
+            let acknowledged = writer.acknowledged()
+            #expect(!writer.diedOfKill && !writer.endedWell)
+            guard try await scenario.holds(acknowledged, "sync \(round) fails") else { return }
+        }
+    }
+}
+
+/// The library that takes the power away, built for this machine.
+struct PowerSwitch {
+    private let library: String
+    private let directory: String
+
+    init(_ scenario: CrashScenario) throws {
+        library = try Self.built.get()
+        directory = URL(fileURLWithPath: scenario.directory.path).resolvingSymlinksInPath().path
+    }
+
+    private static let built = Result {
+        let source = URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
+            .appendingPathComponent("PowerCut/power-cut.c").path
+        let library = NSTemporaryDirectory() + "/tau-power-cut-\(ProcessInfo.processInfo.processIdentifier).so"
         let compiler = Process()
         compiler.executableURL = URL(fileURLWithPath: "/usr/bin/env")
         compiler.arguments = ["clang", "-shared", "-fPIC", "-O1", "-o", library, source]
@@ -57,73 +102,10 @@ import Testing
         return library
     }
 
-    private static let text = #"""
-        #define _GNU_SOURCE
-        #include <errno.h>
-        #include <pthread.h>
-        #include <signal.h>
-        #include <stdlib.h>
-        #include <string.h>
-        #include <sys/stat.h>
-        #include <sys/syscall.h>
-        #include <unistd.h>
-
-        static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
-        static off_t durable[1024];
-        static char known[1024];
-        static long calls, syncs;
-
-        static long number(const char *name) { const char *text = getenv(name); return text ? atol(text) : 0; }
-
-        static off_t size(int fd) { struct stat status; return fstat(fd, &status) == 0 ? status.st_size : 0; }
-
-        static void remember(int fd) {
-            if (fd < 1024 && !known[fd]) { known[fd] = 1; durable[fd] = size(fd); }
-        }
-
-        static void may_cut(int fd) {
-            if (fd >= 1024 || ++calls != number("POWER_CUT_AT")) return;
-            off_t end = size(fd), lost = end - durable[fd];
-            off_t kept = lost > 0 ? durable[fd] + number("POWER_CUT_SEED") % (lost + 1) : end;
-            syscall(SYS_ftruncate, fd, kept);
-            if (number("POWER_CUT_ZEROS")) syscall(SYS_ftruncate, fd, end);
-            kill(getpid(), SIGKILL);
-        }
-
-        ssize_t pwrite(int fd, const void *bytes, size_t count, off_t offset) {
-            pthread_mutex_lock(&lock);
-            remember(fd);
-            ssize_t result = syscall(SYS_pwrite64, fd, bytes, count, offset);
-            may_cut(fd);
-            pthread_mutex_unlock(&lock);
-            return result;
-        }
-
-        ssize_t pwrite64(int fd, const void *bytes, size_t count, off_t offset) {
-            return pwrite(fd, bytes, count, offset);
-        }
-
-        static int synced(int fd, long call) {
-            pthread_mutex_lock(&lock);
-            remember(fd);
-            may_cut(fd);
-            if (++syncs == number("SYNC_FAILS_AT")) {
-                pthread_mutex_unlock(&lock);
-                errno = EIO;
-                return -1;
-            }
-            int result = syscall(call, fd);
-            if (result == 0 && fd < 1024) durable[fd] = size(fd);
-            pthread_mutex_unlock(&lock);
-            return result;
-        }
-
-        int fdatasync(int fd) { return synced(fd, SYS_fdatasync); }
-        int fsync(int fd) { return synced(fd, SYS_fsync); }
-
-        int close(int fd) {
-            if (fd >= 0 && fd < 1024) known[fd] = 0;
-            return syscall(SYS_close, fd);
-        }
-        """#
+    func environment(cutAt call: Int, seed: UInt64, zeros: Bool, syncFails: Int = 0) -> [String: String] {
+        [
+            "LD_PRELOAD": library, "POWER_CUT_DIRECTORY": directory, "POWER_CUT_AT": "\(call)",
+            "POWER_CUT_SEED": "\(seed)", "POWER_CUT_ZEROS": zeros ? "1" : "0", "SYNC_FAILS_AT": "\(syncFails)",
+        ]
+    }
 }

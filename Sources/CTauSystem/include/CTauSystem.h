@@ -34,6 +34,9 @@ const char *tau_error_text(int code);
 /// memmem(3): where `needle` first lies in `haystack`, or -1. Linear even for hostile texts.
 ssize_t tau_find(const void *haystack, size_t haystack_count, const void *needle, size_t needle_count);
 
+/// The CRC-32 of bytes (RFC 1952), as zlib computes it.
+uint32_t tau_checksum(const void *bytes, size_t count);
+
 enum { TAU_SPAWN_MAX_INHERITED = 8 };
 
 /// What a child is to be. A limit of 0 is left as it is.

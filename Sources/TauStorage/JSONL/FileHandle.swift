@@ -13,38 +13,54 @@ final class FileHandle: Sendable {
     /// between fork and exec.
     func unlock() { flock(descriptor, LOCK_UN) }
 
+    /// The file as long as it is now. What grows meanwhile is not yet acknowledged to a reader without the lock.
     func readAll() throws(StoreError) -> [UInt8] {
+        try read(at: 0, atMost: try size())
+    }
+
+    func size() throws(StoreError) -> Int {
         var status = stat()
         guard fstat(descriptor, &status) == 0 else { throw StoreError.system("fstat") }
+        return Int(status.st_size)
+    }
+
+    /// Up to `count` bytes from an offset; fewer at the end of the file.
+    func read(at offset: Int, atMost count: Int) throws(StoreError) -> [UInt8] {
         var failure: Int32 = 0
-        var content = [UInt8](unsafeUninitializedCapacity: Int(status.st_size)) { buffer, count in
-            while count < buffer.count {
-                let read = pread(descriptor, buffer.baseAddress.map { $0 + count }, buffer.count - count, off_t(count))
+        let bytes = [UInt8](unsafeUninitializedCapacity: count) { buffer, filled in
+            while filled < count {
+                let read = pread(
+                    descriptor, buffer.baseAddress.map { $0 + filled }, count - filled, off_t(offset + filled))
                 if read < 0, errno == EINTR { continue }
                 if read < 0 { failure = errno }
                 if read <= 0 { return }
-                count += read
+                filled += read
             }
         }
         guard failure == 0 else { throw StoreError.system("read", failure) }
-        // The size may have grown since fstat; what a reader without the lock misses is not yet acknowledged to it.
-        if content.count > Int(status.st_size) { content.removeLast(content.count - Int(status.st_size)) }
-        return content
+        return bytes
     }
 
-    func write(_ bytes: [UInt8], at offset: Int) throws(StoreError) {
-        var written = 0
-        while written < bytes.count {
-            let count = bytes.withUnsafeBytes { buffer in
-                pwrite(
+    func write(_ bytes: ArraySlice<UInt8>, at offset: Int) throws(StoreError) {
+        var failure: Int32 = 0
+        bytes.withUnsafeBytes { buffer in
+            var written = 0
+            while written < buffer.count {
+                let count = pwrite(
                     descriptor, buffer.baseAddress.map { $0 + written }, buffer.count - written, off_t(offset + written)
                 )
+                if count < 0, errno == EINTR { continue }
+                guard count > 0 else {
+                    failure = count == 0 ? ENOSPC : errno
+                    return
+                }
+                written += count
             }
-            if count < 0, errno == EINTR { continue }
-            guard count > 0 else { throw StoreError.system("write", count == 0 ? ENOSPC : errno) }
-            written += count
         }
+        guard failure == 0 else { throw StoreError.system("write", failure) }
     }
+
+    func write(_ bytes: [UInt8], at offset: Int) throws(StoreError) { try write(bytes[...], at: offset) }
 
     func truncate(to size: Int) throws(StoreError) {
         guard ftruncate(descriptor, off_t(size)) == 0 else { throw StoreError.system("ftruncate") }

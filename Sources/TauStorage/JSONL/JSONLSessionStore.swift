@@ -6,25 +6,37 @@ package import TauSystem
 
 /// Sessions as files: one Pi version 3 file each, `<id>.jsonl`, in one directory.
 ///
-/// An append is acknowledged once `fdatasync` has returned. The right to write is the file's advisory lock (`flock`), held from `open` until `close`.
+/// An append is acknowledged once it is durable, which the journal makes it for all sessions together. The right to write is
+/// the file's advisory lock (`flock`), held from `open` until `close`.
 package final class JSONLSessionStore: SessionStore {
     let directory: SessionDirectory
     let limits: SessionFile.Limits
     let threads: BlockingThreads
     let logger: Logger
     let index = SummaryIndex()
+    private let journal: Journal
+    private let replay: JournalReplay
     private let open = Mutex<[SessionID: SessionWriter]>([:])
 
     /// Opens the directory, which is made (mode 0700) if it does not exist.
     package init(
-        directory path: String, limits: SessionFile.Limits = SessionFile.Limits(), threads: BlockingThreads,
-        logger: Logger
+        directory path: String, limits: SessionFile.Limits = SessionFile.Limits(),
+        journalLimits: JournalLimits = JournalLimits(), threads: BlockingThreads, logger: Logger
     ) throws(StoreError) {
         directory = try SessionDirectory(path: path)
         self.limits = limits
         self.threads = threads
         self.logger = logger
+        let journals = JournalDirectory(in: directory.handle)
+        replay = JournalReplay(journals: journals, sessions: directory, logger: logger)
+        journal = Journal(directory: journals, limits: journalLimits, threads: threads, logger: logger)
     }
+
+    /// Makes the session files durable and lets the journal begin anew: what a power cut would need it for is nothing then.
+    package func checkpoint() async throws(StoreError) { try await journal.checkpoint() }
+
+    /// A checkpoint, after which the journal goes. For the end, when every session is closed.
+    package func shutDown() async throws(StoreError) { try await journal.close() }
 
     // MARK: Writing
 
@@ -44,7 +56,8 @@ package final class JSONLSessionStore: SessionStore {
         guard open.withLock({ $0[id] == nil }) else {
             throw StoreError(.conflict, "session \(id) is already open in this process")
         }
-        let (file, writer) = try await threads.run { [directory, limits, logger] () throws(StoreError) in
+        let (file, writer) = try await threads.run { [directory, limits, logger, replay] () throws(StoreError) in
+            try replay.run()
             let handle = try directory.openLocked(id)
             return try Self.read(id, handle, directory, limits, logger)
         }
@@ -107,17 +120,24 @@ package final class JSONLSessionStore: SessionStore {
         guard let writer = open.withLock({ $0[id] }) else {
             throw StoreError(.conflict, "session \(id) is not open for writing")
         }
-        try await threads.run { () throws(StoreError) in try writer.append(entries, after: expected) }
+        try await journal.append(entries, to: writer, after: expected)
     }
 
     package func close(_ id: SessionID) async {
         guard let writer = open.withLock({ $0.removeValue(forKey: id) }) else { return }
-        await threads.run { writer.close() }
+        do throws(StoreError) {
+            try await journal.release(writer)
+        } catch {
+            logger.error(
+                "a session was closed, but its file could not be synced; the journal is replayed at the next open",
+                metadata: ["session": "\(id)", "reason": "\(error)"])
+        }
     }
 
     package func delete(_ id: SessionID) async throws(StoreError) {
         await close(id)
-        try await threads.run { [directory] () throws(StoreError) in
+        try await threads.run { [directory, replay] () throws(StoreError) in
+            try replay.run()
             let handle = try directory.openLocked(id)
             try withExtendedLifetime(handle) { () throws(StoreError) in try directory.remove(id) }
         }
@@ -127,7 +147,8 @@ package final class JSONLSessionStore: SessionStore {
     // MARK: Reading
 
     package func export(_ id: SessionID) async throws(StoreError) -> [UInt8] {
-        try await threads.run { [directory, limits] () throws(StoreError) in
+        try await threads.run { [directory, limits, replay] () throws(StoreError) in
+            try replay.run()
             let content = try directory.openForReading(id).readAll()
             // An append that is under way may have left part of a line. A file of an old version is not migrated here.
             return Array(content.dropLast(try Self.parse(content, id, limits).tornTail.count))

@@ -3,7 +3,7 @@ internal import TauCore
 
 /// The directory of session files: names, locks, and changes that survive a crash. The calls block.
 final class SessionDirectory: Sendable {
-    private let handle: FileHandle
+    let handle: FileHandle
     private static let suffix = ".jsonl"
 
     init(path: String) throws(StoreError) {
@@ -72,7 +72,14 @@ final class SessionDirectory: Sendable {
     }
 
     func openForReading(_ id: SessionID) throws(StoreError) -> FileHandle {
-        let descriptor = openat(handle.descriptor, name(id), O_RDONLY | O_NOFOLLOW | O_CLOEXEC)
+        let descriptor = openat(handle.descriptor, name(id), O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC)
+        guard descriptor >= 0 else { throw StoreError.system("open") }
+        return FileHandle(descriptor)
+    }
+
+    /// Opens a session's file without its lock.
+    func openForReplay(_ id: SessionID) throws(StoreError) -> FileHandle {
+        let descriptor = openat(handle.descriptor, name(id), O_RDWR | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC)
         guard descriptor >= 0 else { throw StoreError.system("open") }
         return FileHandle(descriptor)
     }

@@ -1,0 +1,109 @@
+internal import Glibc
+internal import TauCore
+
+/// The directory of the journals, one of each process that writes, beside the session files. The calls block.
+///
+/// A journal's lock tells whether its process lives. It is made when the first record needs it.
+final class JournalDirectory: Sendable {
+    private let sessions: FileHandle
+    private static let name = ".journal"
+    private static let suffix = ".journal"
+
+    init(in sessions: FileHandle) { self.sessions = sessions }
+
+    private func open() throws(StoreError) -> FileHandle? {
+        let descriptor = openat(sessions.descriptor, Self.name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC)
+        if descriptor < 0, errno == ENOENT { return nil }
+        guard descriptor >= 0 else { throw StoreError.system("open") }
+        return FileHandle(descriptor)
+    }
+
+    private func make() throws(StoreError) -> FileHandle {
+        guard mkdirat(sessions.descriptor, Self.name, 0o700) == 0 || errno == EEXIST else {
+            throw StoreError.system("mkdir")
+        }
+        guard fsync(sessions.descriptor) == 0, let directory = try open() else { throw StoreError.system("fsync") }
+        return directory
+    }
+
+    /// Makes a journal with room for its first records, locked by this process.
+    func create(maxBytes: Int) throws(StoreError) -> JournalFile {
+        let directory = try make()
+        // Another process may take the new file for an orphan's in the moment before it is locked.
+        for _ in 0..<100 {
+            let name = String(UInt64.random(in: .min ... .max), radix: 16)
+            let descriptor = openat(
+                directory.descriptor, name, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0o600)
+            guard descriptor >= 0 else { throw StoreError.system("open") }
+            let handle = FileHandle(descriptor)
+            guard flock(descriptor, LOCK_EX | LOCK_NB) == 0 else { continue }
+            var file = JournalFile(name: name + Self.suffix, handle: handle, maxBytes: maxBytes)
+            do throws(StoreError) {
+                guard try file.reserve(1) else { continue }
+            } catch {
+                unlinkat(directory.descriptor, name, 0)
+                throw error
+            }
+            guard renameat(directory.descriptor, name, directory.descriptor, file.name) == 0 else {
+                if errno == ENOENT { continue }
+                throw StoreError.system("rename")
+            }
+            guard fsync(directory.descriptor) == 0 else { throw StoreError.system("fsync") }
+            return file
+        }
+        throw StoreError(.unavailable, "no journal could be made")
+    }
+
+    /// Hands over each journal whose process has ended, locked, and removes it afterwards.
+    ///
+    /// An error of `body` leaves the journal for the next try.
+    func forEachOrphan(_ body: (String, FileHandle) throws(StoreError) -> Void) throws(StoreError) {
+        guard let directory = try open() else { return }
+        for name in try names(in: directory) {
+            let descriptor = openat(directory.descriptor, name, O_RDWR | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC)
+            guard descriptor >= 0 else { continue }
+            let handle = FileHandle(descriptor)
+            guard flock(descriptor, LOCK_EX | LOCK_NB) == 0 else { continue }
+            defer { handle.unlock() }
+            // Removed by another process, which was faster: its records are where they belong.
+            var status = stat()
+            guard fstat(descriptor, &status) == 0, status.st_nlink > 0 else { continue }
+            if name.hasSuffix(Self.suffix) { try body(name, handle) }
+            remove(name, in: directory)
+        }
+    }
+
+    /// Removes a journal that nobody needs any more.
+    func remove(_ file: JournalFile) throws(StoreError) {
+        guard let directory = try open() else { return }
+        remove(file.name, in: directory)
+    }
+
+    /// A journal that could not be replayed wholly stays under another name, for people to look at.
+    func setAside(_ name: String) throws(StoreError) {
+        guard let directory = try open() else { return }
+        guard renameat(directory.descriptor, name, directory.descriptor, name + ".kept") == 0 else {
+            throw StoreError.system("rename")
+        }
+    }
+
+    private func remove(_ name: String, in directory: FileHandle) {
+        // One that comes back is replayed once more, which changes nothing.
+        unlinkat(directory.descriptor, name, 0)
+        fsync(directory.descriptor)
+    }
+
+    private func names(in directory: FileHandle) throws(StoreError) -> [String] {
+        let descriptor = openat(directory.descriptor, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC)
+        guard descriptor >= 0, let stream = fdopendir(descriptor) else { throw StoreError.system("opendir") }
+        defer { closedir(stream) }
+        var names: [String] = []
+        while let item = readdir(stream) {
+            let name = withUnsafePointer(to: &item.pointee.d_name) { pointer in
+                pointer.withMemoryRebound(to: CChar.self, capacity: 256) { String(cString: $0) }
+            }
+            if name != ".", name != "..", !name.hasSuffix(".kept") { names.append(name) }
+        }
+        return names
+    }
+}

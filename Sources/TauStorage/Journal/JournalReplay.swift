@@ -1,0 +1,116 @@
+internal import Glibc
+internal import Logging
+internal import TauCore
+internal import TauSystem
+
+/// Brings the session files up to what the journals of dead processes promise. The calls block.
+struct JournalReplay {
+    let journals: JournalDirectory
+    let sessions: SessionDirectory
+    let logger: Logger
+
+    /// Replays each journal whose process has ended, makes the session files durable, and removes the journal.
+    ///
+    /// Where no power was lost the files have it all already. It may be repeated, or broken off, at any point.
+    func run() throws(StoreError) {
+        try journals.forEachOrphan { name, handle throws(StoreError) in
+            var isWhole = true
+            let pending = Self.pending(JournalRecord.records(in: try handle.readAll()))
+            for (id, records) in pending {
+                if try !replay(records, id) { isWhole = false }
+            }
+            if !pending.isEmpty {
+                logger.notice(
+                    "the journal of a process that had not ended well was replayed",
+                    metadata: ["sessions": "\(pending.count)"])
+            }
+            if !isWhole { try journals.setAside(name) }
+        }
+    }
+
+    /// The appends of each session that were not settled, in order.
+    static func pending(_ records: [JournalRecord]) -> [SessionID: [JournalRecord]] {
+        var pending: [SessionID: [JournalRecord]] = [:]
+        for record in records {
+            guard let id = record.session else { continue }
+            switch record.kind {
+            case .append, .direct: pending[id, default: []].append(record)
+            case .release: pending[id] = nil
+            case .cancel: pending[id]?.removeAll { $0.offset >= record.offset }
+            case .start: break
+            }
+        }
+        return pending.filter { !$0.value.isEmpty }
+    }
+
+    /// False if the file holds something else where the records belong.
+    private func replay(_ records: [JournalRecord], _ id: SessionID) throws(StoreError) -> Bool {
+        let file: FileHandle
+        do throws(StoreError) {
+            file = try sessions.openForReplay(id)
+        } catch  where error.code == .notFound {
+            return true
+        }
+        // Its owner lives: then the kernel has all that was acknowledged, and what was not is the owner's matter.
+        let isOwned = flock(file.descriptor, LOCK_EX | LOCK_NB) != 0
+        defer { if !isOwned { file.unlock() } }
+        var isWhole = true
+        for record in records {
+            if let direct = record.directContent {
+                try settle(direct, at: record.offset, in: file, isOwned: isOwned)
+                continue
+            }
+            let start = max(0, record.offset - 1)
+            let found = try file.read(at: start, atMost: record.offset - start + record.content.count)
+            switch Self.place(of: record, in: found) {
+            case .same: try file.write(record.content, at: record.offset)
+            case .missing where !isOwned: try file.write(record.content, at: record.offset)
+            case .missing: break
+            case .other:
+                logger.error(
+                    "a journal's entry was not replayed: its place in the session file is taken",
+                    metadata: ["session": "\(id)", "offset": "\(record.offset)"])
+                isWhole = isOwned
+            }
+            if !isWhole { break }
+        }
+        // Also what was the same is written: a kernel that has failed to write it may call it clean.
+        try file.synchronize()
+        return isWhole
+    }
+
+    /// Writes again what went straight into the file, or cuts it off where it was torn on its way.
+    private func settle(
+        _ direct: (count: Int, checksum: UInt32), at offset: Int, in file: FileHandle, isOwned: Bool
+    ) throws(StoreError) {
+        let found = try file.read(at: offset, atMost: direct.count)
+        if found.count == direct.count, found.withUnsafeBytes({ checksum($0) }) == direct.checksum {
+            try file.write(found, at: offset)
+        } else if !isOwned, !found.isEmpty, try file.size() - offset <= direct.count {
+            try file.truncate(to: offset)
+        }
+    }
+
+    private enum Place { case same, missing, other }
+
+    /// Compares a record with what its file has there; `found` begins one byte before.
+    private static func place(of record: JournalRecord, in found: [UInt8]) -> Place {
+        let feed = UInt8(ascii: "\n")
+        var found = found[...]
+        if record.offset > 0 {
+            guard let before = found.popFirst() else { return .other }
+            guard before == feed || record.content.first == feed else { return .other }
+        }
+        if found.elementsEqual(record.content) { return .same }
+        // What a power cut leaves of a line is a part of it, zeros, or both in turn; it is never another entry.
+        var lineStart = found.startIndex
+        for (index, byte) in zip(found.indices, record.content) {
+            guard found[index] == byte else {
+                let line = found[lineStart...].prefix { $0 != feed }
+                return (try? Entry(line: line)) == nil ? .missing : .other
+            }
+            if byte == feed { lineStart = index + 1 }
+        }
+        return .missing
+    }
+}
