@@ -53,6 +53,13 @@ package func monotonicMilliseconds() -> Int {
     return Int(time.tv_sec) * 1000 + Int(time.tv_nsec) / 1_000_000
 }
 
+/// Milliseconds since 1970, as the machine's clock has it.
+package func wallClockMilliseconds() -> Int64 {
+    var time = timespec()
+    clock_gettime(CLOCK_REALTIME, &time)
+    return Int64(time.tv_sec) * 1000 + Int64(time.tv_nsec) / 1_000_000
+}
+
 /// Bytes in memory that a child can read as a file.
 package func memoryFile(_ bytes: [UInt8]) throws(SystemError) -> FileDescriptor {
     let number = tau_memory_file("data", bytes, bytes.count)

@@ -35,7 +35,7 @@ public final class LiveSession: Sendable {
     private let environment: RuntimeEnvironment
     private let state: Mutex<State>
 
-    init(file: SessionFile, store: any SessionStore, environment: RuntimeEnvironment) {
+    package init(file: SessionFile, store: any SessionStore, environment: RuntimeEnvironment) {
         id = file.header.id
         self.store = store
         self.environment = environment

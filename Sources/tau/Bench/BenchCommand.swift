@@ -23,7 +23,7 @@ struct BenchCommand: AsyncParsableCommand {
     @Option(help: "Measure only this: \(BenchCommand.names.joined(separator: ", ")). May be given several times.")
     var only: [String] = []
 
-    static let names = ["disk", "append", "context", "open", "start", "turn"]
+    static let names = ["append", "context", "open", "start", "turn"]
 
     func run() async throws {
         for name in only where !Self.names.contains(name) {
@@ -38,7 +38,6 @@ struct BenchCommand: AsyncParsableCommand {
             figures += new
             if !json { for figure in new { print(figure.line) } }
         }
-        try await measure("disk") { try StoreBench(directory).disk() }
         try await measure("append") { try await StoreBench(directory).appends() }
         try await measure("context") { try StoreBench(directory).contexts() }
         try await measure("open") { try await StoreBench(directory).opens() }

@@ -1,4 +1,3 @@
-internal import Glibc
 internal import Logging
 internal import TauCore
 internal import TauStorage
@@ -6,33 +5,19 @@ internal import TauSystem
 
 /// The session store and what is computed from sessions.
 struct StoreBench {
-    private let directory: BenchDirectory
-    private let clock = ContinuousClock()
-    private static let line = String(repeating: "x", count: 350)
+    let directory: BenchDirectory
+    let clock = ContinuousClock()
+    static let line = String(repeating: "x", count: 350)
 
     init(_ directory: BenchDirectory) { self.directory = directory }
 
-    /// What the disk itself does: 500 bytes, `fdatasync`, one after the other.
-    func disk() throws -> [Figure] {
-        let path = directory.path + "/disk"
-        let file = open(path, O_WRONLY | O_CREAT | O_TRUNC, 0o600)
-        guard file >= 0 else { throw ConfigurationFailure(key: "bench", problem: "cannot write \(path)") }
-        defer { close(file) }
-        let bytes = [UInt8](repeating: 0x78, count: 500)
-        var count = 0
-        let start = clock.now
-        while clock.now - start < .seconds(1) {
-            guard write(file, bytes, bytes.count) == bytes.count, fdatasync(file) == 0 else { break }
-            count += 1
-        }
-        return [Figure("disk: write of 500 B + fdatasync", Double(count) / (clock.now - start).seconds, "/s")]
-    }
-
-    private func store(_ name: String) throws -> JSONLSessionStore {
+    func store(_ name: String) throws -> JSONLSessionStore {
         try JSONLSessionStore(
             directory: directory.path + "/" + name, threads: BlockingThreads(count: 16),
-            logger: Logger(label: "bench") { _ in SwiftLogNoOpLogHandler() })
+            logger: Self.logger)
     }
+
+    static let logger = Logger(label: "bench") { _ in SwiftLogNoOpLogHandler() }
 
     /// A conversation of so many entries, as one branch.
     static func session(_ count: Int, id: String) -> SessionFile {
@@ -55,38 +40,6 @@ struct StoreBench {
         }
         let header = SessionHeader(id: SessionID(unchecked: id), timestamp: time, workingDirectory: "/workspace")
         return SessionFile(header: header, entries: entries)
-    }
-
-    /// Durable appends to a short and to a long session.
-    func appends() async throws -> [Figure] {
-        let store = try store("append")
-        let short = try await appendRate(store, Self.session(10, id: "short"))
-        let long = try await appendRate(store, Self.session(100_000, id: "long"))
-        return [
-            Figure("append, durable, session of 10 entries", short, "/s"),
-            Figure("append, durable, session of 100,000 entries", long, "/s"),
-            Figure("append: long session ÷ short session", long / short, "×", atLeast: 0.8),
-        ]
-    }
-
-    private func appendRate(_ store: JSONLSessionStore, _ file: SessionFile) async throws -> Double {
-        try await store.create(file)
-        var tail = file.entries.last?.id
-        let message = Message.user(
-            UserMessage(content: [.text(Self.line)], timestamp: Timestamp(milliseconds: 1_700_000_000_000)))
-        var count = 0
-        let start = clock.now
-        while clock.now - start < .seconds(1) {
-            let entry = Entry(
-                .message(message), id: EntryID(unchecked: "new\(count)"), parentID: tail,
-                timestamp: Timestamp(milliseconds: 1_700_000_000_000))
-            try await store.append([entry], to: file.header.id, after: tail)
-            tail = entry.id
-            count += 1
-        }
-        let rate = Double(count) / (clock.now - start).seconds
-        await store.close(file.header.id)
-        return rate
     }
 
     func contexts() throws -> [Figure] {

@@ -88,11 +88,7 @@ struct Composition {
 
     // MARK: Parts
 
-    static let now: @Sendable () -> Timestamp = {
-        var time = timespec()
-        clock_gettime(CLOCK_REALTIME, &time)
-        return Timestamp(milliseconds: Int64(time.tv_sec) * 1000 + Int64(time.tv_nsec) / 1_000_000)
-    }
+    static let now: @Sendable () -> Timestamp = { Timestamp(milliseconds: wallClockMilliseconds()) }
 
     private static func makeLogger(_ configuration: ServerConfiguration) throws -> Logger {
         let output = try configuration.logDirectory.map { try LogOutput(directory: $0) } ?? LogOutput()
