@@ -2,7 +2,7 @@
 SWIFT ?= swift
 TAU = .build/release/tau
 
-.PHONY: run test bench demo format lint fuzz build dependencies torture clean
+.PHONY: run test torture bench demo format lint fuzz build dependencies clean
 
 ## Build and start the server on 127.0.0.1:8080 with ./data.
 run: build
@@ -14,6 +14,10 @@ build: dependencies
 ## All tests: unit, HTTP, crash, real model server (where its packages can be had).
 test: dependencies
 	scripts/test.sh
+
+## The crash tests ten times as long: 5,000 kills, 10,000 power cuts.
+torture: dependencies
+	TAU_TORTURE=10 scripts/test.sh --filter 'CrashTests|PowerCutTests'
 
 ## Measure the figures of the README on this machine.
 bench: build

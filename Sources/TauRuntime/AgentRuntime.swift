@@ -28,7 +28,7 @@ public final class AgentRuntime: Sendable {
         self.limits = limits
         self.defaultSystemPrompt = defaultSystemPrompt
         supervisor = RunSupervisor(maxWaiting: limits.maxActiveRuns)
-        sessions = LiveSessions(store: store, environment: environment, maxOpen: limits.maxOpenSessions)
+        sessions = LiveSessions(store: store, environment: environment, limits: limits)
         registry = RunRegistry(limits: limits)
     }
 
@@ -71,7 +71,7 @@ public final class AgentRuntime: Sendable {
         }
         if let name = draft.name { contents.append(.sessionInfo(name: name)) }
         if let metadata = draft.metadata, !metadata.members.isEmpty {
-            contents.append(.custom(type: SessionTree.metadataType, data: .object(metadata)))
+            contents.append(.custom(type: SessionTotals.metadataType, data: .object(metadata)))
         }
         return try await create(SessionFile(header: header, entries: chain(contents, at: time)))
     }
@@ -155,7 +155,7 @@ public final class AgentRuntime: Sendable {
         if let level = update.thinkingLevel { contents.append(.thinkingLevelChange(level)) }
         if let name = update.name { contents.append(.sessionInfo(name: name)) }
         if let metadata = update.metadata {
-            contents.append(.custom(type: SessionTree.metadataType, data: .object(metadata)))
+            contents.append(.custom(type: SessionTotals.metadataType, data: .object(metadata)))
         }
         return try await withSession(id) { [contents] session throws(RuntimeError) in
             _ = try await append(contents, to: session)
@@ -246,7 +246,7 @@ public final class AgentRuntime: Sendable {
         }
     }
 
-    public func exportSession(_ id: SessionID) async throws(RuntimeError) -> [UInt8] {
+    public func exportSession(_ id: SessionID) async throws(RuntimeError) -> SessionExport {
         try await storing { () throws(StoreError) in try await store.export(id) }
     }
 }

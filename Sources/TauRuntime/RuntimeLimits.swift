@@ -2,6 +2,8 @@
 public struct RuntimeLimits: Sendable {
     /// Sessions kept open at once (`sessions.maxOpen`); the one that was idle longest is closed for the next.
     public var maxOpenSessions = 1000
+    /// Bytes of the files of sessions kept open at once (`sessions.maxOpenBytes`); closed for room as above. A session in use stays.
+    public var maxOpenBytes = 512 << 20
     /// Runs at work at once on this server (`runs.maxActive`).
     public var maxActiveRuns = 1000
     /// Turns of one run (`runs.maxTurns`).

@@ -37,7 +37,7 @@ import Testing
         #expect(kept?.code == .conflict)
         // Reading needs no right to write.
         #expect(try await store.list(SessionQuery()).sessions.map(\.id) == [id])
-        _ = try SessionFile(parsing: try await store.export(id))
+        _ = try SessionFile(parsing: try await store.export(id).bytes())
         writer.kill(afterBatches: 3)
         #expect(try await scenario.holds(writer.acknowledged(), "after the kill"))
     }

@@ -17,10 +17,16 @@ final class StoreDirectory: Sendable {
         try FileManager.default.createDirectory(atPath: path, withIntermediateDirectories: true)
     }
 
-    deinit { try? FileManager.default.removeItem(atPath: path) }
+    var catalogPath: String { path + "-catalog.sqlite" }
+
+    deinit {
+        for path in [path, catalogPath, catalogPath + "-wal", catalogPath + "-shm"] {
+            try? FileManager.default.removeItem(atPath: path)
+        }
+    }
 
     func store(_ logger: Logger = Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }) throws -> JSONLSessionStore {
-        try JSONLSessionStore(directory: path, threads: BlockingThreads(count: 4), logger: logger)
+        try JSONLSessionStore(directory: path, catalog: catalogPath, threads: BlockingThreads(count: 4), logger: logger)
     }
 
     func file(_ id: String) -> String { path + "/\(id).jsonl" }

@@ -59,11 +59,12 @@ public final class MemorySessionStore: SessionStore {
         }
     }
 
-    public func export(_ id: SessionID) async throws(StoreError) -> [UInt8] {
-        try state.withLock { state throws(StoreError) in
+    public func export(_ id: SessionID) async throws(StoreError) -> SessionExport {
+        let bytes = try state.withLock { state throws(StoreError) in
             guard let file = state.files[id] else { throw StoreError(.notFound, "no such session") }
             return file.bytes
         }
+        return SessionExport(byteCount: bytes.count) { offset throws(StoreError) in bytes[offset...] }
     }
 
     public func list(_ query: SessionQuery) async throws(StoreError) -> SessionPage {

@@ -77,7 +77,7 @@ public struct SessionStoreContract: Sendable {
         let read = try await store.open(file.header.id)
         await store.close(file.header.id)
         try expect(read.entries.map(\.id.rawValue) == ["id-a", "id-b", "id-c"], "entries are missing")
-        try expect(try await store.export(file.header.id) == read.bytes, "the export is not what was stored")
+        try expect(try await store.export(file.header.id).bytes() == read.bytes, "the export is not what was stored")
     }
 
     private func checksTail() async throws {
@@ -146,13 +146,13 @@ public struct SessionStoreContract: Sendable {
         let bytes = Array(text.utf8)
         try await store.create(try SessionFile(parsing: bytes))
         let id = SessionID(unchecked: "odd")
-        try expect(try await store.export(id) == bytes, "the export differs")
+        try expect(try await store.export(id).bytes() == bytes, "the export differs")
         await store.close(id)
         _ = try await store.open(id)
         let next = Self.entry("next", after: nil)
         try await store.append([next], to: id, after: EntryID(unchecked: "b"))
         let expected = bytes + Array(next.line) + [UInt8(ascii: "\n")]
-        try expect(try await store.export(id) == expected, "an append changed what was before it")
+        try expect(try await store.export(id).bytes() == expected, "an append changed what was before it")
     }
 
     private func keepsLastByte() async throws {
@@ -160,7 +160,7 @@ public struct SessionStoreContract: Sendable {
         let id = file.header.id
         let bytes = Array(file.bytes.dropLast())
         try await store.create(try SessionFile(parsing: bytes))
-        try expect(try await store.export(id) == bytes, "the export differs")
+        try expect(try await store.export(id).bytes() == bytes, "the export differs")
         let next = Self.entry("b", after: file.entries[0])
         try await store.append([next], to: id, after: file.entries[0].id)
         await store.close(id)
@@ -199,11 +199,11 @@ public struct SessionStoreContract: Sendable {
         try await expect(.conflict) { () throws(StoreError) in
             try await store.append([next], to: id, after: file.entries[0].id)
         }
-        try expect(try await store.export(id) == file.bytes, "something was stored")
+        try expect(try await store.export(id).bytes() == file.bytes, "something was stored")
         // Nothing is appended by an append of nothing.
         _ = try await store.open(id)
         try await store.append([], to: id, after: file.entries[0].id)
-        try expect(try await store.export(id) == file.bytes, "an append of nothing has stored something")
+        try expect(try await store.export(id).bytes() == file.bytes, "an append of nothing has stored something")
     }
 
     private func summarizes() async throws {
@@ -217,7 +217,7 @@ public struct SessionStoreContract: Sendable {
         var entries = [a]
         let contents: [NewEntry] = [
             .sessionInfo(name: "named"), .thinkingLevelChange(.high), .message(answer),
-            .custom(type: SessionTree.metadataType, data: ["k": 1.5]),
+            .custom(type: SessionTotals.metadataType, data: ["k": 1.5]),
         ]
         for (number, content) in contents.enumerated() {
             let id = EntryID(unchecked: "n\(number)")

@@ -17,13 +17,39 @@ public protocol SessionStore: Sendable {
     func delete(_ id: SessionID) async throws(StoreError)
 
     /// The session file, byte for byte as stored.
-    func export(_ id: SessionID) async throws(StoreError) -> [UInt8]
+    func export(_ id: SessionID) async throws(StoreError) -> SessionExport
 
     /// One page of sessions, newest first, behind the cursor of the page before.
     func list(_ query: SessionQuery) async throws(StoreError) -> SessionPage
 
     /// Whether the store can be written to now; throws what is wrong.
     func checkHealth() async throws(StoreError)
+}
+
+/// A session file on its way out, as it was at the time of the call, to be read in pieces.
+public struct SessionExport: Sendable {
+    /// Bytes of the whole file.
+    public let byteCount: Int
+    private let piece: @Sendable (Int) async throws(StoreError) -> ArraySlice<UInt8>
+
+    /// `piece` answers what begins at an offset below `byteCount`, at least one byte and not more than there are.
+    public init(byteCount: Int, piece: @escaping @Sendable (Int) async throws(StoreError) -> ArraySlice<UInt8>) {
+        self.byteCount = byteCount
+        self.piece = piece
+    }
+
+    /// The piece that begins at an offset; nil behind the last one.
+    public func piece(at offset: Int) async throws(StoreError) -> ArraySlice<UInt8>? {
+        offset < byteCount ? try await piece(offset) : nil
+    }
+
+    /// Everything at once.
+    public func bytes() async throws(StoreError) -> [UInt8] {
+        var bytes: [UInt8] = []
+        bytes.reserveCapacity(byteCount)
+        while let piece = try await piece(at: bytes.count) { bytes += piece }
+        return bytes
+    }
 }
 
 public struct SessionQuery: Sendable {

@@ -5,15 +5,8 @@ public struct SessionTree: Sendable {
     public let header: SessionHeader
     /// In file order.
     public private(set) var entries: [Entry] = []
-    /// The entry at which the next one is added; nil for the place before the first.
-    public private(set) var leafID: EntryID?
     public private(set) var labels: [EntryID: String] = [:]
-    public private(set) var name: String?
-    public private(set) var metadata = JSONObject()
-    /// Over all branches.
-    public private(set) var usage = Usage()
-    /// The latest time of a user's or an assistant's message; the header's where there is none.
-    public private(set) var updatedAt: Timestamp
+    public private(set) var totals = SessionTotals()
 
     /// The last entry wins where an id occurs twice, as in Pi.
     private var indexByID: [EntryID: Int32] = [:]
@@ -21,15 +14,11 @@ public struct SessionTree: Sendable {
     private var parents: [Int32] = []
     /// Whether some parent stands behind its child: only then can the links form a circle.
     private var hasForwardLinks = false
-    private var lastMessageTime: Timestamp?
 
     private static let noParent: Int32 = -1
-    /// The type of the custom entries that hold a session's metadata.
-    public static let metadataType = "tau.metadata"
 
     public init(_ file: SessionFile) {
         header = file.header
-        updatedAt = file.header.timestamp
         entries = file.entries
         indexByID.reserveCapacity(entries.count)
         for (index, entry) in entries.enumerated() { indexByID[entry.id] = Int32(index) }
@@ -40,7 +29,6 @@ public struct SessionTree: Sendable {
             parents.append(parent)
             absorb(entry)
         }
-        updatedAt = lastMessageTime ?? header.timestamp
     }
 
     /// Adds an entry behind the last one.
@@ -61,36 +49,22 @@ public struct SessionTree: Sendable {
         entries.append(entry)
         parents.append(parent)
         absorb(entry)
-        updatedAt = lastMessageTime ?? header.timestamp
     }
 
     private mutating func absorb(_ entry: Entry) {
-        leafID = entry.id
-        if let usage = entry.usage { self.usage += usage }
-        switch entry.body {
-        case .message(let message) where message.role == .user || message.role == .assistant:
-            if let time = message.timestamp ?? entry.timestamp { lastMessageTime = max(lastMessageTime ?? time, time) }
-        case .label(let target, let label): labels[target] = label
-        case .sessionInfo(let name): self.name = Self.normalizedName(name)
-        case .leaf(let target):
-            // A target that does not exist could not be continued: the leaf is then this entry, as with any other type.
-            if target.map(contains) ?? true { leafID = target }
-        case .custom(Self.metadataType): metadata = entry.json["data"]?.object ?? JSONObject()
-        default: break
-        }
-    }
-
-    /// Line ends become spaces, white space at both ends goes; an empty name is none.
-    static func normalizedName(_ name: String?) -> String? {
-        guard let name else { return nil }
-        let words = name.unicodeScalars.split { $0 == "\n" || $0 == "\r" }.map { String(String.UnicodeScalarView($0)) }
-        let joined = words.joined(separator: " ")
-        let trimmed = joined.drop { $0 == " " || $0 == "\t" }
-        let end = trimmed.lastIndex { $0 != " " && $0 != "\t" }
-        return end.map { String(trimmed[...$0]) }
+        totals.add(entry, exists: contains)
+        if case .label(let target, let label) = entry.body { labels[target] = label }
     }
 
     // MARK: Questions
+
+    /// The entry at which the next one is added; nil for the place before the first.
+    public var leafID: EntryID? { totals.leafID }
+    public var name: String? { totals.name }
+    public var metadata: JSONObject { totals.metadata }
+    public var usage: Usage { totals.usage }
+    /// The latest time of a user's or an assistant's message; the header's where there is none.
+    public var updatedAt: Timestamp { totals.lastMessageTime ?? header.timestamp }
 
     public func entry(_ id: EntryID) -> Entry? { indexByID[id].map { entries[Int($0)] } }
 
@@ -117,11 +91,7 @@ public struct SessionTree: Sendable {
     }
 
     public var summary: SessionSummary {
-        let settings = settings(of: leafID)
-        return SessionSummary(
-            id: header.id, name: name, createdAt: header.timestamp, updatedAt: updatedAt, leafID: leafID,
-            entryCount: entries.count, model: settings.model, thinkingLevel: settings.thinkingLevel, usage: usage,
-            metadata: metadata)
+        SessionSummary(header: header, totals: totals, settings: settings(of: leafID))
     }
 
     /// The model and the thinking level at a leaf. Walks towards the root only as far as it must.

@@ -140,8 +140,20 @@ struct SessionRoutes: Sendable {
 
     func export(_ request: Request, _ context: EdgeContext) async throws -> Response {
         let id = try Self.sessionID(context)
-        var response = Response.bytes(try await runtime.exportSession(id), type: "application/x-ndjson")
-        response.headers[.contentDisposition] = "attachment; filename=\"\(id).jsonl\""
-        return response
+        let export = try await runtime.exportSession(id)
+        return Response(
+            status: .ok,
+            headers: [
+                .contentType: "application/x-ndjson",
+                .contentDisposition: "attachment; filename=\"\(id).jsonl\"",
+            ],
+            body: ResponseBody(contentLength: export.byteCount) { writer in
+                var offset = 0
+                while let piece = try await export.piece(at: offset) {
+                    try await writer.write(ByteBuffer(bytes: piece))
+                    offset += piece.count
+                }
+                try await writer.finish(nil)
+            })
     }
 }

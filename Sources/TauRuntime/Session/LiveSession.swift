@@ -28,6 +28,8 @@ public final class LiveSession: Sendable {
         var waiting: [Pending] = []
         var isStoring = false
         var activeRun: RunID?
+        /// Of the session's file.
+        var byteCount: Int
     }
 
     public let id: SessionID
@@ -40,13 +42,16 @@ public final class LiveSession: Sendable {
         self.store = store
         self.environment = environment
         let tree = SessionTree(file)
-        state = Mutex(State(tree: tree, nextLeaf: tree.leafID))
+        state = Mutex(State(tree: tree, nextLeaf: tree.leafID, byteCount: file.bytes.count))
     }
 
     /// Reads the tree as it is on disk. Appends wait meanwhile: be brief.
     public func read<Value>(_ body: (borrowing SessionTree) -> sending Value) -> sending Value {
         state.withLock { body($0.tree) }
     }
+
+    /// Bytes of the session's file, and so roughly of its memory.
+    var byteCount: Int { state.withLock { $0.byteCount } }
 
     // MARK: The one run
 
@@ -132,6 +137,7 @@ public final class LiveSession: Sendable {
         let next = state.withLock { state -> Pending? in
             for entry in batch {
                 state.tree.append(entry)
+                state.byteCount += entry.line.count + 1
                 state.waitingIDs.remove(entry.id)
             }
             guard !state.waiting.isEmpty else {

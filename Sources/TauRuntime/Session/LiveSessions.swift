@@ -12,14 +12,17 @@ actor LiveSessions {
 
     private let store: any SessionStore
     private let environment: RuntimeEnvironment
-    private let maxOpen: Int
+    private let limits: RuntimeLimits
     private var slots: [SessionID: Slot] = [:]
     private var useCount: UInt64 = 0
+    /// Bytes of each open session's file when it was left last, and of all together.
+    private var byteCounts: [SessionID: Int] = [:]
+    private var byteCount = 0
 
-    init(store: any SessionStore, environment: RuntimeEnvironment, maxOpen: Int) {
+    init(store: any SessionStore, environment: RuntimeEnvironment, limits: RuntimeLimits) {
         self.store = store
         self.environment = environment
-        self.maxOpen = maxOpen
+        self.limits = limits
     }
 
     /// Opens the session if it is not open, and keeps it open until `leave`.
@@ -67,8 +70,15 @@ actor LiveSessions {
     func leave(_ session: LiveSession) async {
         guard case .open(let open, let users, let lastUse) = slots[session.id], open === session else { return }
         slots[session.id] = .open(session, users: users - 1, lastUse: lastUse)
-        guard slots.count > maxOpen, let victim = idlest() else { return }
-        await close(victim)
+        count(session.byteCount, for: session.id)
+        while slots.count > limits.maxOpenSessions || byteCount > limits.maxOpenBytes, let victim = idlest() {
+            await close(victim)
+        }
+    }
+
+    private func count(_ bytes: Int?, for id: SessionID) {
+        byteCount += (bytes ?? 0) - (byteCounts[id] ?? 0)
+        byteCounts[id] = bytes
     }
 
     private func idlest() -> SessionID? {
@@ -81,6 +91,7 @@ actor LiveSessions {
 
     private func close(_ id: SessionID) async {
         slots[id] = .closing([])
+        count(nil, for: id)
         await store.close(id)
         wake(slots.removeValue(forKey: id))
     }
@@ -97,6 +108,7 @@ actor LiveSessions {
             case .opening, .closing: await waitForChange(of: id)
             case .open, nil:
                 slots[id] = .closing([])
+                count(nil, for: id)
                 defer { wake(slots.removeValue(forKey: id)) }
                 return try await store.delete(id)
             }

@@ -18,10 +18,12 @@ final class FileHandle: Sendable {
         try read(at: 0, atMost: try size())
     }
 
-    func size() throws(StoreError) -> Int {
+    func size() throws(StoreError) -> Int { try version().size }
+
+    func version() throws(StoreError) -> SessionDirectory.Version {
         var status = stat()
         guard fstat(descriptor, &status) == 0 else { throw StoreError.system("fstat") }
-        return Int(status.st_size)
+        return SessionDirectory.Version(status)
     }
 
     /// Up to `count` bytes from an offset; fewer at the end of the file.

@@ -13,20 +13,21 @@ package final class JSONLSessionStore: SessionStore {
     let limits: SessionFile.Limits
     let threads: BlockingThreads
     let logger: Logger
-    let index = SummaryIndex()
+    private let catalog: SessionCatalog
     private let journal: Journal
     private let replay: JournalReplay
     private let open = Mutex<[SessionID: SessionWriter]>([:])
 
-    /// Opens the directory, which is made (mode 0700) if it does not exist.
+    /// Opens the directory, which is made (mode 0700) if it does not exist. The catalogue is a SQLite file elsewhere.
     package init(
-        directory path: String, limits: SessionFile.Limits = SessionFile.Limits(),
+        directory path: String, catalog catalogPath: String, limits: SessionFile.Limits = SessionFile.Limits(),
         journalLimits: JournalLimits = JournalLimits(), threads: BlockingThreads, logger: Logger
     ) throws(StoreError) {
         directory = try SessionDirectory(path: path)
         self.limits = limits
         self.threads = threads
         self.logger = logger
+        catalog = SessionCatalog(directory: directory, path: catalogPath, limits: limits, logger: logger)
         let journals = JournalDirectory(in: directory.handle)
         replay = JournalReplay(journals: journals, sessions: directory, logger: logger)
         journal = Journal(directory: journals, limits: journalLimits, threads: threads, logger: logger)
@@ -36,7 +37,42 @@ package final class JSONLSessionStore: SessionStore {
     package func checkpoint() async throws(StoreError) { try await journal.checkpoint() }
 
     /// A checkpoint, after which the journal goes. For the end, when every session is closed.
-    package func shutDown() async throws(StoreError) { try await journal.close() }
+    package func shutDown() async throws(StoreError) {
+        try await journal.close()
+        try await catalog.shutDown()
+    }
+
+    /// Makes checkpoints, and keeps the catalogue near the files, until the task is cancelled.
+    ///
+    /// The interval bounds how much a power cut makes the next start replay.
+    package func maintain(checkpointSeconds: Int) async {
+        var seconds = 0
+        while !Task.isCancelled {
+            try? await Task.sleep(for: .seconds(Self.upkeepSeconds))
+            seconds += Self.upkeepSeconds
+            let isCheckpointDue = seconds >= checkpointSeconds
+            if isCheckpointDue { seconds = 0 }
+            do throws(StoreError) {
+                if isCheckpointDue {
+                    try await checkpoint()
+                    try await catalog.compareIfOpen()
+                }
+                try await catalog.readChangesIfOpen()
+            } catch {
+                logger.warning("the store's upkeep failed; it is tried again", metadata: ["reason": "\(error)"])
+            }
+        }
+    }
+
+    private static let upkeepSeconds = 2
+
+    /// Reads every session file into the catalogue anew; returns how many there are.
+    package func rebuildCatalog(
+        progress: @escaping @Sendable (_ done: Int, _ count: Int) -> Void
+    ) async throws(StoreError) -> Int {
+        try await threads.run { [replay] () throws(StoreError) in try replay.run() }
+        return try await catalog.rebuild(progress: progress)
+    }
 
     // MARK: Writing
 
@@ -50,6 +86,7 @@ package final class JSONLSessionStore: SessionStore {
                 lacksLineFeed: file.bytes.last != UInt8(ascii: "\n"))
         }
         open.withLock { $0[id] = writer }
+        catalog.noteFile(of: id)
     }
 
     package func open(_ id: SessionID) async throws(StoreError) -> SessionFile {
@@ -62,6 +99,7 @@ package final class JSONLSessionStore: SessionStore {
             return try Self.read(id, handle, directory, limits, logger)
         }
         open.withLock { $0[id] = writer }
+        if file.originalVersion < SessionHeader.currentVersion { catalog.noteFile(of: id) }
         return file
     }
 
@@ -121,6 +159,7 @@ package final class JSONLSessionStore: SessionStore {
             throw StoreError(.conflict, "session \(id) is not open for writing")
         }
         try await journal.append(entries, to: writer, after: expected)
+        catalog.noteChange(of: id)
     }
 
     package func close(_ id: SessionID) async {
@@ -141,27 +180,33 @@ package final class JSONLSessionStore: SessionStore {
             let handle = try directory.openLocked(id)
             try withExtendedLifetime(handle) { () throws(StoreError) in try directory.remove(id) }
         }
-        index.forget(id)
+        try await catalog.forget(id)
     }
 
     // MARK: Reading
 
-    package func export(_ id: SessionID) async throws(StoreError) -> [UInt8] {
-        try await threads.run { [directory, limits, replay] () throws(StoreError) in
+    package func export(_ id: SessionID) async throws(StoreError) -> SessionExport {
+        try await threads.run { [directory, limits, replay, threads] () throws(StoreError) in
             try replay.run()
-            let content = try directory.openForReading(id).readAll()
-            // An append that is under way may have left part of a line. A file of an old version is not migrated here.
-            return Array(content.dropLast(try Self.parse(content, id, limits).tornTail.count))
+            let handle = try directory.openForReading(id)
+            let byteCount = try SessionExtent(handle, limits).byteCount(of: id)
+            return SessionExport(byteCount: byteCount) { offset throws(StoreError) in
+                try await threads.run { () throws(StoreError) in
+                    let piece = try handle.read(at: offset, atMost: min(Self.pieceBytes, byteCount - offset))
+                    guard !piece.isEmpty else { throw StoreError(.corrupt, "session \(id) was cut while it was read") }
+                    return piece[...]
+                }
+            }
         }
     }
 
+    /// Bytes of one piece of an export.
+    private static let pieceBytes = 256 << 10
+
     package func list(_ query: SessionQuery) async throws(StoreError) -> SessionPage {
-        try await threads.run { [self] () throws(StoreError) in
-            try index.refresh(from: directory, limits: limits, logger: logger)
-            return try index.page(query) { id in
-                (try? directory.openForReading(id).readAll()).flatMap { try? Self.parse($0, id, limits) }
-            }
-        }
+        try await threads.run { [replay] () throws(StoreError) in try replay.run() }
+        try await catalog.bringUpToDate()
+        return try await catalog.page(query)
     }
 
     package func checkHealth() async throws(StoreError) {

@@ -127,9 +127,28 @@ final class SessionDirectory: Sendable {
     /// What tells whether a file has changed.
     struct Version: Equatable {
         var inode: UInt
+        /// Bytes.
         var size: Int
-        var seconds: Int
-        var nanoseconds: Int
+        /// Nanoseconds since 1970.
+        var modified: Int
+
+        init(inode: UInt, size: Int, modified: Int) {
+            self.inode = inode
+            self.size = size
+            self.modified = modified
+        }
+
+        init(_ status: stat) {
+            inode = UInt(status.st_ino)
+            size = Int(status.st_size)
+            modified = status.st_mtim.tv_sec * 1_000_000_000 + status.st_mtim.tv_nsec
+        }
+    }
+
+    /// When a name was added or removed last, in nanoseconds since 1970.
+    func modified() -> Int {
+        var status = stat()
+        return fstat(handle.descriptor, &status) == 0 ? Version(status).modified : 0
     }
 
     /// The sessions that there are, in no order.
@@ -149,10 +168,7 @@ final class SessionDirectory: Sendable {
             guard fstatat(handle.descriptor, name, &status, AT_SYMLINK_NOFOLLOW) == 0,
                 status.st_mode & S_IFMT == S_IFREG
             else { continue }
-            let version = Version(
-                inode: UInt(status.st_ino), size: Int(status.st_size), seconds: status.st_mtim.tv_sec,
-                nanoseconds: status.st_mtim.tv_nsec)
-            found.append((id, version))
+            found.append((id, Version(status)))
         }
         return found
     }

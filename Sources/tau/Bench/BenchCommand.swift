@@ -23,7 +23,7 @@ struct BenchCommand: AsyncParsableCommand {
     @Option(help: "Measure only this: \(BenchCommand.names.joined(separator: ", ")). May be given several times.")
     var only: [String] = []
 
-    static let names = ["append", "context", "open", "start", "turn"]
+    static let names = ["append", "context", "open", "list", "sessions", "start", "turn"]
 
     func run() async throws {
         for name in only where !Self.names.contains(name) {
@@ -41,6 +41,8 @@ struct BenchCommand: AsyncParsableCommand {
         try await measure("append") { try await StoreBench(directory).appends() }
         try await measure("context") { try StoreBench(directory).contexts() }
         try await measure("open") { try await StoreBench(directory).opens() }
+        try await measure("list") { try await StoreBench(directory).lists() }
+        try await measure("sessions") { try await ServerBench(directory).liveSessions() }
         try await measure("start") { try await ServerBench(directory).start() }
         try await measure("turn") { try await ServerBench(directory).turns() }
         if json {

@@ -97,6 +97,38 @@ struct ServerBench {
             / 1024
     }
 
+    // MARK: Live sessions
+
+    /// What a server needs for a thousand sessions in memory, each of twenty turns.
+    func liveSessions() async throws -> [Figure] {
+        let (count, entries) = (1000, 40)
+        let sessions = directory.path + "/live/sessions"
+        guard mkdir(directory.path + "/live", 0o700) == 0, mkdir(sessions, 0o700) == 0 else {
+            throw ConfigurationFailure(key: "bench", problem: "cannot make \(sessions)")
+        }
+        let folder = try Directory(path: sessions)
+        for number in 0..<count {
+            let file = try folder.createFile(Array("live-\(number).jsonl".utf8), mode: 0o600)
+            try file.write(StoreBench.session(entries, id: "live-\(number)").bytes)
+        }
+        return try await withServer("live") { url, process, _ in
+            for number in 0..<count {
+                var request = HTTPClientRequest(url: "\(url)/api/agent/v1/sessions/live-\(number)")
+                request.headers.add(name: "Authorization", value: "Bearer \(Self.key)")
+                let response = try await Self.http.execute(request, timeout: .seconds(10))
+                guard response.status == .ok else {
+                    throw ConfigurationFailure(key: "bench", problem: "a session did not open: \(response.status)")
+                }
+                for try await _ in response.body {}
+            }
+            return [
+                Figure(
+                    "memory with \(count) live sessions of \(entries) entries", Self.residentMegabytes(process), "MB",
+                    atMost: 100)
+            ]
+        }
+    }
+
     // MARK: Turns
 
     /// One turn: a message goes in over HTTP, the scripted model answers at once, both are on disk, the stream ends.

@@ -17,6 +17,7 @@ struct Composition {
     let configuration: ServerConfiguration
     let logger: Logger
     let runtime: AgentRuntime
+    private let store: JSONLSessionStore
     let authenticator: AdminKey
     private let models: BuiltInCatalog
     /// The admin key, if it was not configured but lies in the data directory.
@@ -29,7 +30,7 @@ struct Composition {
         let key = try configuration.adminKey ?? AdminKey.load(path: configuration.adminKeyPath)
 
         let threads = BlockingThreads(count: configuration.storeThreads)
-        let store = try JSONLSessionStore(directory: configuration.sessionsDirectory, threads: threads, logger: logger)
+        let store = try makeStore(configuration, threads, logger)
         let models: BuiltInCatalog
         do throws(ProvidersConfigurationError) {
             models = try BuiltInCatalog(configuration.providers, logger: logger)
@@ -48,7 +49,7 @@ struct Composition {
                 store: store, models: models, tools: tools, environment: environment, limits: configuration.runtime,
                 defaultSystemPrompt: configuration.systemPrompt)
             return Composition(
-                configuration: configuration, logger: logger, runtime: runtime, authenticator: try AdminKey(key),
+                configuration: configuration, logger: logger, runtime: runtime, store: store, authenticator: try AdminKey(key),
                 models: models, keyFile: keyFile)
         } catch {
             await models.shutdown()
@@ -69,7 +70,10 @@ struct Composition {
             configuration: edge, logger: logger, onListening: onListening)
         // Stopped from the last to the first: new work is refused, connections end, runs finish.
         var group = ServiceGroupConfiguration(
-            services: [runtime.supervisor, server, DrainService(runtime: runtime)],
+            services: [
+                StoreUpkeep(store: store, checkpointSeconds: configuration.checkpointSeconds), runtime.supervisor,
+                server, DrainService(runtime: runtime),
+            ],
             gracefulShutdownSignals: signals, logger: logger)
         group.maximumGracefulShutdownDuration = .seconds(configuration.drainSeconds)
         group.maximumCancellationDuration = .seconds(10)
@@ -81,12 +85,33 @@ struct Composition {
         } catch {
             result = .failure(error)
         }
-        await runtime.close()
+        do throws(StoreError) {
+            // Before the sessions are closed, so that each needs no sync of its own.
+            try await store.checkpoint()
+            await runtime.close()
+            try await store.shutDown()
+        } catch {
+            logger.error(
+                "the store could not be closed well; the next start replays its journal",
+                metadata: ["reason": "\(error)"])
+            await runtime.close()
+        }
         await models.shutdown()
         try result.get()
     }
 
     // MARK: Parts
+
+    static func makeStore(
+        _ configuration: ServerConfiguration, _ threads: BlockingThreads, _ logger: Logger
+    ) throws(StoreError) -> JSONLSessionStore {
+        var journal = JournalLimits()
+        journal.maxBytes = configuration.journalBytes
+        return try JSONLSessionStore(
+            directory: configuration.sessionsDirectory, catalog: configuration.catalogPath,
+            limits: SessionFile.Limits(maxLineBytes: configuration.maxLineBytes), journalLimits: journal,
+            threads: threads, logger: logger)
+    }
 
     static let now: @Sendable () -> Timestamp = { Timestamp(milliseconds: wallClockMilliseconds()) }
 
@@ -108,6 +133,16 @@ struct Composition {
         var buffer = [CChar](repeating: 0, count: 256)
         guard gethostname(&buffer, buffer.count - 1) == 0 else { return "localhost" }
         return String(decoding: buffer.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }, as: UTF8.self)
+    }
+}
+
+/// Checkpoints of the store, for as long as the server runs. It stands first, so it is stopped last.
+private struct StoreUpkeep: Service {
+    let store: JSONLSessionStore
+    let checkpointSeconds: Int
+
+    func run() async throws {
+        await cancelWhenGracefulShutdown { await store.maintain(checkpointSeconds: checkpointSeconds) }
     }
 }
 

@@ -1,0 +1,138 @@
+internal import GRDB
+internal import Glibc
+internal import Logging
+internal import Synchronization
+internal import TauCore
+
+/// The catalogue's SQLite file. It is opened when it is first needed; everything in it can be had again from the session files.
+final class CatalogDatabase: Sendable {
+    private let path: String
+    private let logger: Logger
+    private let opened = Mutex<DatabasePool?>(nil)
+
+    /// The layout below. A file of another layout is replaced.
+    private static let version = 1
+
+    init(path: String, logger: Logger) {
+        self.path = path
+        self.logger = logger
+    }
+
+    func read<Value: Sendable>(_ body: @escaping @Sendable (Database) throws -> Value) async throws(StoreError) -> Value {
+        do {
+            return try await pool().read(body)
+        } catch {
+            throw Self.storeError(error)
+        }
+    }
+
+    /// Runs `body` in a transaction; one at a time.
+    func write<Value: Sendable>(
+        _ body: @escaping @Sendable (Database) throws -> Value
+    ) async throws(StoreError) -> Value {
+        do {
+            return try await pool().write(body)
+        } catch {
+            throw Self.storeError(error)
+        }
+    }
+
+    private static func storeError(_ error: any Error) -> StoreError {
+        (error as? StoreError) ?? StoreError(.unavailable, "the catalogue cannot be used: \(error)")
+    }
+
+    var isOpen: Bool { opened.withLock { $0 != nil } }
+
+    func close() throws(StoreError) {
+        let pool = opened.withLock { opened in
+            defer { opened = nil }
+            return opened
+        }
+        do {
+            try pool?.close()
+        } catch {
+            throw Self.storeError(error)
+        }
+    }
+
+    // MARK: Opening
+
+    private func pool() throws -> DatabasePool {
+        try opened.withLock { opened in
+            if let opened { return opened }
+            let pool = try openOrReplace()
+            opened = pool
+            return pool
+        }
+    }
+
+    private func openOrReplace() throws -> DatabasePool {
+        do {
+            let pool = try open()
+            let found = try pool.read { db in try Int.fetchOne(db, sql: "PRAGMA user_version") }
+            if found == Self.version { return pool }
+            guard found != 0 else {
+                try pool.write { db in
+                    // Two processes may both have found it empty.
+                    guard try Int.fetchOne(db, sql: "PRAGMA user_version") == 0 else { return }
+                    try db.execute(sql: Self.layout)
+                    try db.execute(sql: "PRAGMA user_version = \(Self.version)")
+                }
+                return pool
+            }
+            try pool.close()
+            throw StoreError(.corrupt, "it has layout \(found ?? -1)")
+        } catch  where Self.isUnusable(error) {
+            logger.warning("the catalogue is made anew", metadata: ["reason": "\(error)"])
+            for suffix in ["", "-wal", "-shm"] { unlink(path + suffix) }
+            return try openOrReplace()
+        }
+    }
+
+    /// Whether a new file would be better than this one.
+    private static func isUnusable(_ error: any Error) -> Bool {
+        if let error = error as? StoreError { return error.code == .corrupt }
+        guard let error = error as? DatabaseError else { return false }
+        return [.SQLITE_CORRUPT, .SQLITE_NOTADB].contains(error.resultCode)
+    }
+
+    private func open() throws -> DatabasePool {
+        var configuration = Configuration()
+        configuration.maximumReaderCount = 2
+        configuration.busyMode = .timeout(10)
+        configuration.prepareDatabase { db in
+            // After a power cut the last transactions may be missing, which is noticed; the file stays whole.
+            try db.execute(sql: "PRAGMA synchronous = NORMAL; PRAGMA cache_size = -1024")
+        }
+        let pool = try DatabasePool(path: path, configuration: configuration)
+        chmod(path, 0o600)
+        return pool
+    }
+
+    /// `number` is the upper part of the row ids of a session's texts: row 0 is its name, row n its n-th entry.
+    private static let layout = """
+        CREATE TABLE sessions (
+            number INTEGER PRIMARY KEY,
+            id TEXT NOT NULL UNIQUE,
+            inode INTEGER NOT NULL,
+            size INTEGER NOT NULL,
+            modified INTEGER NOT NULL,
+            read_bytes INTEGER NOT NULL,
+            problem TEXT,
+            created_at INTEGER NOT NULL,
+            updated_at INTEGER NOT NULL,
+            last_message_at INTEGER,
+            entry_count INTEGER NOT NULL,
+            leaf_id TEXT,
+            name TEXT,
+            provider TEXT,
+            model TEXT,
+            thinking_level TEXT NOT NULL,
+            usage TEXT NOT NULL,
+            metadata TEXT NOT NULL
+        );
+        CREATE INDEX sessions_by_update ON sessions (updated_at DESC, id DESC) WHERE problem IS NULL;
+        CREATE INDEX sessions_by_creation ON sessions (created_at DESC, id DESC) WHERE problem IS NULL;
+        CREATE VIRTUAL TABLE texts USING fts5 (text, tokenize = 'unicode61 remove_diacritics 2');
+        """
+}
