@@ -10,7 +10,7 @@ public struct Identifier<Kind>: Hashable, Sendable, CustomStringConvertible {
     public var description: String { rawValue }
 
     public static func == (left: Self, right: Self) -> Bool {
-        left.rawValue == right.rawValue && left.rawValue.utf8.elementsEqual(right.rawValue.utf8)
+        left.rawValue.hasSameBytes(as: right.rawValue)
     }
 
     public func hash(into hasher: inout Hasher) { hasher.combine(rawValue) }

@@ -26,16 +26,16 @@ public struct JSONObject: Sendable, Hashable {
     public init(members: [Member] = []) { self.members = members }
 
     public subscript(key: String) -> JSONValue? {
-        get { members.last { $0.key.utf8.elementsEqual(key.utf8) }?.value }
+        get { members.last { $0.key.hasSameBytes(as: key) }?.value }
         set {
-            members.removeAll { $0.key.utf8.elementsEqual(key.utf8) }
+            members.removeAll { $0.key.hasSameBytes(as: key) }
             if let newValue { members.append(Member(key: key, value: newValue)) }
         }
     }
 
     /// Replaces a key's value where it stands, or adds it at the end.
     public mutating func update(_ key: String, to value: JSONValue) {
-        if let index = members.lastIndex(where: { $0.key.utf8.elementsEqual(key.utf8) }) {
+        if let index = members.lastIndex(where: { $0.key.hasSameBytes(as: key) }) {
             members[index].value = value
         } else {
             members.append(Member(key: key, value: value))

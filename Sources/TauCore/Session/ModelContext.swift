@@ -53,6 +53,8 @@ private struct ContextBuilder {
     private var items: [ModelContext.Item] = []
     /// The last edit of each entry wins.
     private var edits: [EntryID: ContextEdit] = [:]
+    /// What a compaction says cannot be edited.
+    private var compactionID: EntryID?
 
     init(entries: [Entry], capacity: Int) {
         self.entries = entries
@@ -77,6 +79,7 @@ private struct ContextBuilder {
     }
 
     mutating func add(_ compaction: Compaction, of entry: Entry) {
+        compactionID = entry.id
         if let message = compaction.systemMessage { add(.system, message, entry.id) }
         add(.compactionSummary, compaction.json(at: entry.timestamp), entry.id)
         for message in compaction.retainedTail ?? [] {
@@ -91,10 +94,11 @@ private struct ContextBuilder {
     func finish() -> [ModelContext.Item] {
         guard !edits.isEmpty else { return items }
         return items.compactMap { item in
-            guard let edit = edits[item.entryID] else { return item }
+            guard let edit = edits[item.entryID], item.entryID != compactionID,
+                [.user, .assistant, .toolResult, .custom].contains(item.role)
+            else { return item }
             guard let replacement = edit.replacement else { return nil }
-            guard [.user, .assistant, .toolResult, .custom].contains(item.role),
-                var message = (try? JSONValue(parsing: item.json))?.object, let content = replacement["content"]
+            guard var message = (try? JSONValue(parsing: item.json))?.object, let content = replacement["content"]
             else { return item }
             let isBlocks = item.role == .assistant || item.role == .toolResult
             if isBlocks, let text = content.string {

@@ -21,13 +21,13 @@ public struct SessionTree: Sendable {
         header = file.header
         entries = file.entries
         indexByID.reserveCapacity(entries.count)
-        for (index, entry) in entries.enumerated() { indexByID[entry.id] = Int32(index) }
+        for index in entries.indices { indexByID[entries[index].id] = Int32(index) }
         parents.reserveCapacity(entries.count)
-        for (index, entry) in entries.enumerated() {
-            let parent = entry.parentID.flatMap { indexByID[$0] } ?? Self.noParent
+        for index in entries.indices {
+            let parent = parentIndex(of: index)
             if Int(parent) >= index { hasForwardLinks = true }
             parents.append(parent)
-            absorb(entry)
+            absorb(entries[index])
         }
     }
 
@@ -49,6 +49,11 @@ public struct SessionTree: Sendable {
         entries.append(entry)
         parents.append(parent)
         absorb(entry)
+    }
+
+    private func parentIndex(of index: Int) -> Int32 {
+        guard let parent = entries[index].parentID else { return Self.noParent }
+        return indexByID[parent] ?? Self.noParent
     }
 
     private mutating func absorb(_ entry: Entry) {
