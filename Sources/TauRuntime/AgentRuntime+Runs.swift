@@ -64,6 +64,7 @@ extension AgentRuntime {
     private func joinBusy(
         _ request: RunRequest, _ prompt: UserMessage, _ session: LiveSession
     ) async throws(RuntimeError) -> ActiveRun {
+        // Nobody but a run takes messages.
         guard request.ifBusy != .reject, let run = session.activeRun.flatMap(registry.find) else {
             throw RuntimeError(
                 .runInProgress, "The session has a run at work. Wait for it, cancel it, or ask with ifBusy.")
@@ -162,7 +163,7 @@ extension AgentRuntime {
         return model
     }
 
-    private func chooseModel(
+    func chooseModel(
         _ choice: ModelChoice, _ settings: BranchSettings, _ prompt: UserMessage
     ) throws(RuntimeError) -> ModelDescription {
         switch choice {

@@ -85,7 +85,7 @@ public final class AgentRuntime: Sendable {
         return entries
     }
 
-    private func create(_ file: SessionFile) async throws(RuntimeError) -> SessionView {
+    func create(_ file: SessionFile) async throws(RuntimeError) -> SessionView {
         let session = try await storing { () throws(StoreError) in try await sessions.create(file) }
         await sessions.leave(session)
         return SessionView(summary: session.read { $0.summary }, activeRun: nil)

@@ -1,3 +1,5 @@
+public import TauCore
+
 /// The bounds of the runtime, each with its name in the configuration.
 public struct RuntimeLimits: Sendable {
     /// Sessions kept open at once (`sessions.maxOpen`); the one that was idle longest is closed for the next.
@@ -16,6 +18,8 @@ public struct RuntimeLimits: Sendable {
     public var journalBytes = 4 << 20
     /// Finished runs whose events can still be read (`runs.retained`).
     public var retainedRuns = 256
+
+    public var compaction = CompactionSettings()
 
     public init() {}
 }

@@ -1,4 +1,5 @@
-/// What watchers of a run are told, in the order in which it happened. The names are Pi's; `runState` and `entryAppended` are Tau's.
+/// What watchers of a run are told, in the order in which it happened. The names are Pi's; `runState`, `entryAppended`
+/// and the compaction's are Tau's.
 public enum RunEvent: Sendable {
     case runState(Run)
     case agentStart
@@ -13,6 +14,9 @@ public enum RunEvent: Sendable {
     case agentEnd([Message])
     /// Sent only once the entry is durable.
     case entryAppended(Entry)
+    case compactionStart(CompactionReason)
+    /// The summary's entry, or why there is none.
+    case compactionEnd(Entry?, failure: String?)
 
     public var type: String {
         switch self {
@@ -28,6 +32,8 @@ public enum RunEvent: Sendable {
         case .turnEnd: "turn_end"
         case .agentEnd: "agent_end"
         case .entryAppended: "entry_appended"
+        case .compactionStart: "compaction_start"
+        case .compactionEnd: "compaction_end"
         }
     }
 
@@ -73,6 +79,13 @@ public enum RunEvent: Sendable {
             case .entryAppended(let entry):
                 writer.key("entry")
                 writer.raw(entry.line)
+            case .compactionStart(let reason): writer.member("reason", reason.rawValue)
+            case .compactionEnd(let entry, let failure):
+                if let entry {
+                    writer.key("entry")
+                    writer.raw(entry.line)
+                }
+                writer.member("error", ifPresent: failure)
             }
         }
         return writer.bytes

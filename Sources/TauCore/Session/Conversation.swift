@@ -63,6 +63,12 @@ struct SystemPrompt {
     mutating func apply(_ message: JSONValue) {
         let content = ContentBlock.plainText(message["content"])
         if !content.isEmpty { contents.append(content) }
+        for removed in message["toolsRemoved"]?.array ?? [] { tools.removeAll { .string($0.name) == removed["name"] } }
+        for added in message["toolsAdded"]?.array ?? [] {
+            guard let name = added["name"]?.string else { continue }
+            tools.removeAll { $0.name == name }
+            tools.append((name, added))
+        }
         for member in message["sections"]?.object?.members ?? [] {
             let place = sections.firstIndex { $0.name == member.key }
             switch (member.value.string, place) {
@@ -72,6 +78,24 @@ struct SystemPrompt {
             case (nil, nil): break
             }
         }
+    }
+
+    private var tools: [(name: String, declaration: JSONValue)] = []
+
+    /// All of it as one message; nil where there is nothing.
+    func message(at time: JSONValue) -> JSONValue? {
+        guard text != nil || !tools.isEmpty else { return nil }
+        var object = JSONObject(members: [
+            .init(key: "role", value: "system"),
+            .init(key: "content", value: .string(contents.joined(separator: "\n\n"))),
+        ])
+        if !sections.isEmpty {
+            let members = sections.map { JSONObject.Member(key: $0.name, value: .string($0.text)) }
+            object.update("sections", to: .object(JSONObject(members: members)))
+        }
+        if !tools.isEmpty { object.update("toolsAdded", to: .array(tools.map(\.declaration))) }
+        object.update("timestamp", to: time)
+        return .object(object)
     }
 
     var text: String? {

@@ -63,14 +63,35 @@ public struct Compaction: Sendable {
     public var retainedTail: [JSONValue]?
     public var details: JSONValue?
     public var usage: Usage?
+
+    public init(
+        summary: String, firstKeptEntryID: EntryID?, tokensBefore: Int, systemMessage: JSONValue? = nil,
+        retainedTail: [JSONValue]? = nil, details: JSONValue? = nil, usage: Usage? = nil
+    ) {
+        self.summary = summary
+        self.firstKeptEntryID = firstKeptEntryID
+        self.tokensBefore = tokensBefore
+        self.systemMessage = systemMessage
+        self.retainedTail = retainedTail
+        self.details = details
+        self.usage = usage
+    }
 }
 
 /// A summary of a branch that was left.
 public struct BranchSummary: Sendable {
+    /// The leaf that was left, or `root`.
     public var fromID: String
     public var summary: String
     public var details: JSONValue?
     public var usage: Usage?
+
+    public init(fromID: String, summary: String, details: JSONValue? = nil, usage: Usage? = nil) {
+        self.fromID = fromID
+        self.summary = summary
+        self.details = details
+        self.usage = usage
+    }
 }
 
 /// A message of an extension, sent to models as the user's.

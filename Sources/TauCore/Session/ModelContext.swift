@@ -9,13 +9,12 @@ public struct ModelContext: Sendable {
         public var entryID: EntryID
     }
 
-    public var messages: [Item]
-    public var settings: BranchSettings
+    public var messages: [Item] = []
+    public var settings = BranchSettings()
+    /// The first message that came after the latest compaction. What models counted before is not true any more.
+    public var freshStart = 0
 
-    public init() {
-        messages = []
-        settings = BranchSettings()
-    }
+    public init() {}
 }
 
 extension SessionTree {
@@ -39,12 +38,51 @@ extension SessionTree {
             {
                 builder.add(path[start..<compactionPlace], keepsSystemMessages: false)
             }
+            builder.markFresh()
             builder.add(path[(compactionPlace + 1)...], keepsSystemMessages: true)
         } else {
             builder.add(path[...], keepsSystemMessages: true)
         }
-        context.messages = builder.finish()
+        (context.messages, context.freshStart) = builder.finish()
         return context
+    }
+
+    /// The messages on a part of a branch, without regard to compactions, as the edits on it leave them.
+    func editedMessages(on path: ArraySlice<Int>) -> [ModelContext.Item] {
+        var builder = ContextBuilder(entries: entries, capacity: path.count)
+        builder.add(path, keepsSystemMessages: true)
+        return builder.finish().items
+    }
+
+    /// The same with what compactions say, and without results of tools.
+    func summarizableMessages(on path: ArraySlice<Int>) -> [ModelContext.Item] {
+        var builder = ContextBuilder(entries: entries, capacity: path.count)
+        for place in path {
+            if case .compaction(let compaction) = entries[place].body { builder.add(compaction, of: entries[place]) }
+            builder.add([place], keepsSystemMessages: false)
+        }
+        return builder.finish().items.filter { $0.role != .toolResult && $0.role != .system }
+    }
+
+    /// The prompt that the branch's system messages add up to, as one message with the tools that they declare.
+    func systemMessage(_ path: ArraySlice<Int>) -> JSONValue? {
+        var prompt = SystemPrompt()
+        var time: JSONValue?
+        for place in path {
+            let message: JSONValue? =
+                switch entries[place].body {
+                case .message(let message) where message.role == .system:
+                    entries[place].messageJSON.flatMap { try? JSONValue(parsing: $0) }
+                case .compaction(let compaction): compaction.systemMessage
+                default: nil
+                }
+            guard let message else { continue }
+            // A compaction's message holds all that was before it.
+            if case .compaction = entries[place].body { prompt = SystemPrompt() }
+            prompt.apply(message)
+            time = message["timestamp"] ?? time
+        }
+        return time.flatMap { prompt.message(at: $0) }
     }
 }
 
@@ -53,6 +91,7 @@ private struct ContextBuilder {
     private var items: [ModelContext.Item] = []
     /// The last edit of each entry wins.
     private var edits: [EntryID: ContextEdit] = [:]
+    private var freshStart = 0
     /// What a compaction says cannot be edited.
     private var compactionID: EntryID?
 
@@ -91,24 +130,31 @@ private struct ContextBuilder {
         items.append(ModelContext.Item(role: role, json: json.serialized[...], entryID: id))
     }
 
-    func finish() -> [ModelContext.Item] {
-        guard !edits.isEmpty else { return items }
-        return items.compactMap { item in
-            guard let edit = edits[item.entryID], item.entryID != compactionID,
-                [.user, .assistant, .toolResult, .custom].contains(item.role)
-            else { return item }
-            guard let replacement = edit.replacement else { return nil }
-            guard var message = (try? JSONValue(parsing: item.json))?.object, let content = replacement["content"]
-            else { return item }
-            let isBlocks = item.role == .assistant || item.role == .toolResult
-            if isBlocks, let text = content.string {
-                message.update("content", to: [["type": "text", "text": .string(text)]])
-            } else {
-                message.update("content", to: content)
-            }
-            return ModelContext.Item(
-                role: item.role, json: JSONValue.object(message).serialized[...], entryID: item.entryID)
+    /// What is added from now on came after the compaction.
+    mutating func markFresh() { freshStart = items.count }
+
+    func finish() -> (items: [ModelContext.Item], freshStart: Int) {
+        guard !edits.isEmpty else { return (items, freshStart) }
+        let fresh = items[freshStart...].compactMap(edited)
+        let old = items[..<freshStart].compactMap(edited)
+        return (old + fresh, old.count)
+    }
+
+    private func edited(_ item: ModelContext.Item) -> ModelContext.Item? {
+        guard let edit = edits[item.entryID], item.entryID != compactionID,
+            [.user, .assistant, .toolResult, .custom].contains(item.role)
+        else { return item }
+        guard let replacement = edit.replacement else { return nil }
+        guard var message = (try? JSONValue(parsing: item.json))?.object, let content = replacement["content"]
+        else { return item }
+        let isBlocks = item.role == .assistant || item.role == .toolResult
+        if isBlocks, let text = content.string {
+            message.update("content", to: [["type": "text", "text": .string(text)]])
+        } else {
+            message.update("content", to: content)
         }
+        return ModelContext.Item(
+            role: item.role, json: JSONValue.object(message).serialized[...], entryID: item.entryID)
     }
 }
 

@@ -7,6 +7,10 @@ public enum NewEntry: Sendable {
     case label(target: EntryID, label: String?)
     case sessionInfo(name: String)
     case custom(type: String, data: JSONValue)
+    indirect case compaction(Compaction)
+    indirect case branchSummary(BranchSummary)
+    /// The entry's parent must be the target: a reader that does not know the type ends on the same branch.
+    case leaf(target: EntryID?)
 }
 
 extension Entry {
@@ -48,6 +52,28 @@ extension Entry {
                 writer.member("type", "session_info")
                 base(&writer)
                 writer.member("name", name)
+            case .compaction(let compaction):
+                writer.member("type", "compaction")
+                base(&writer)
+                writer.member("summary", compaction.summary)
+                writer.member("firstKeptEntryId", ifPresent: compaction.firstKeptEntryID?.rawValue)
+                writer.member("tokensBefore", compaction.tokensBefore)
+                if let details = compaction.details { writer.member("details", details) }
+                writer.member("fromHook", false)
+                if let message = compaction.systemMessage { writer.member("systemMessage", message) }
+                writer.usage(compaction.usage)
+            case .branchSummary(let summary):
+                writer.member("type", "branch_summary")
+                base(&writer)
+                writer.member("fromId", summary.fromID)
+                writer.member("summary", summary.summary)
+                if let details = summary.details { writer.member("details", details) }
+                writer.member("fromHook", false)
+                writer.usage(summary.usage)
+            case .leaf(let target):
+                writer.member("type", "leaf")
+                base(&writer)
+                writer.member("targetId", orNull: target?.rawValue)
             case .custom(let type, let data):
                 // Pi writes these keys before the base.
                 writer.member("type", "custom")
@@ -61,5 +87,13 @@ extension Entry {
         } catch {
             preconditionFailure("Invariant: an entry that this function writes can be read: \(error)")
         }
+    }
+}
+
+extension JSONWriter {
+    fileprivate mutating func usage(_ usage: Usage?) {
+        guard let usage else { return }
+        key("usage")
+        usage.write(to: &self)
     }
 }

@@ -4,11 +4,12 @@ public enum TokenEstimate {
     static let charactersOfImage = 4800
 
     /// What the model counted last on this context, and an estimate of everything after; an estimate of all where it never did.
+    /// What was counted before a compaction counts no more: it would make the next compaction due at once.
     public static func tokens(of context: ModelContext) -> Int {
         var trailing = 0
-        for item in context.messages.reversed() {
+        for (index, item) in context.messages.enumerated().reversed() {
             guard let json = try? JSONValue(parsing: item.json) else { continue }
-            if item.role == .assistant, let counted = countedTokens(json) { return counted + trailing }
+            if item.role == .assistant, index >= context.freshStart, let counted = countedTokens(json) { return counted + trailing }
             trailing += tokens(of: item.role, json)
         }
         return trailing

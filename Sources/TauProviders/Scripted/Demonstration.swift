@@ -9,6 +9,10 @@ enum Demonstration {
 
     static func reply(to request: ModelRequest) -> Script.Reply {
         let state = ConversationState(request.messages)
+        // A request for a summary: what stands in the conversation is no command.
+        if request.tools.isEmpty, state.lastUserText.contains("<conversation>") {
+            return Script.Reply(summary(state.lastUserText))
+        }
         if state.turn > 0 { return Script.Reply(report(state.results)) }
         let calls = DemonstrationCommand.commands(in: state.lastUserText, tools: request.tools)
         guard !calls.isEmpty else { return Script.Reply(introduction(state.lastUserText)) }
@@ -27,6 +31,11 @@ enum Demonstration {
             OPENAI_API_KEY (or ANTHROPIC_BASE_URL or OPENAI_BASE_URL for a local server) and start Tau again to talk \
             to a real one. Until then I can use tools: say, for example, “Use bash with command="echo hello".”
             """
+    }
+
+    private static func summary(_ text: String) -> String {
+        let messages = text.split(separator: "\n").count { $0.hasPrefix("[") && $0.contains("]: ") }
+        return "Tau's scripted model does not think, so this is all it can say: \(messages) messages were summarised."
     }
 
     private static func report(_ results: [ToolResultMessage]) -> String {

@@ -28,9 +28,11 @@ struct AgentLoop {
 
     private func turns(_ messages: inout [Message]) async throws(StoreError) -> Outcome {
         var count = 0
+        var compaction = RunCompaction(context: context)
         while true {
             count += 1
-            let answer = await ModelTurn(context: context).run()
+            try await compaction.makeRoom()
+            let (answer, isOverflow) = await ModelTurn(context: context).run()
             try await context.append(.assistant(answer))
             messages.append(.assistant(answer))
 
@@ -39,9 +41,16 @@ struct AgentLoop {
             context.publish(.turnEnd(message: .assistant(answer), results: results))
 
             switch answer.stopReason {
+            case .error where isOverflow:
+                // The failed answer stays in the session; no context has it.
+                guard try await compaction.recoverFromOverflow() else { return .failed }
+                guard count < context.maxTurns else { return .turnLimit }
+                context.run.update { $0.failure = nil }
+                context.publish(.turnStart)
+                continue
             case .error: return .failed
             case .aborted: return .cancelled
-            case .stop, .length, .toolUse: break
+            case .stop, .length, .toolUse: compaction.noteProgress()
             }
             if Task.isCancelled { return .cancelled }
             let needsAnswer = !results.isEmpty

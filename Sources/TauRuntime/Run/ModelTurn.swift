@@ -5,13 +5,14 @@ struct ModelTurn {
     let context: RunContext
 
     /// The answer as far as it came. A failure is part of it: `stopReason` is `error` or `aborted` then.
-    func run() async -> AssistantMessage {
+    func run() async -> (answer: AssistantMessage, isOverflow: Bool) {
         let request = makeRequest()
         var assembler = MessageAssembler()
         var message = AssistantMessage(
             content: [], api: context.model.api, model: context.model.reference, stopReason: .stop,
             timestamp: context.environment.now())
         var hasStarted = false
+        var isOverflow = false
         func start() {
             guard !hasStarted else { return }
             hasStarted = true
@@ -28,6 +29,7 @@ struct ModelTurn {
             message.responseID = reply.responseID
         } catch {
             let isAbort = error.code == .cancelled
+            isOverflow = error.code == .contextTooLong
             message.stopReason = isAbort ? .aborted : .error
             message.errorMessage = isAbort ? "Request was aborted" : error.message
             context.run.update { $0.failure = isAbort ? nil : Run.Failure(error) }
@@ -36,11 +38,11 @@ struct ModelTurn {
         message.content = assembler.content
         message.usage = assembler.usage
         context.run.update { $0.usage += message.usage }
-        return message
+        return (message, isOverflow)
     }
 
     private func makeRequest() -> ModelRequest {
-        let conversation = Conversation(context.session.read { $0.context(of: $0.leafID) })
+        let conversation = Conversation(context.session.context())
         return ModelRequest(
             model: context.model, systemPrompt: conversation.systemPrompt ?? context.defaultSystemPrompt,
             messages: conversation.messages, tools: context.definitions, thinkingLevel: context.thinkingLevel,

@@ -11,6 +11,13 @@ public final class LiveSession: Sendable {
         var continuation: CheckedContinuation<Turn, Never>
     }
 
+    /// Who alone may move the leaf.
+    private enum Occupant: Equatable {
+        case run(RunID)
+        /// A branch or a compaction that was asked for.
+        case upkeep
+    }
+
     /// What a caller is to do with its entries.
     private enum Turn: Sendable {
         /// Take them, and all that wait behind them, to the store.
@@ -27,9 +34,10 @@ public final class LiveSession: Sendable {
         var waitingIDs: Set<EntryID> = []
         var waiting: [Pending] = []
         var isStoring = false
-        var activeRun: RunID?
+        var occupant: Occupant?
         /// Of the session's file.
         var byteCount: Int
+        var contexts = ContextCache()
     }
 
     public let id: SessionID
@@ -50,25 +58,41 @@ public final class LiveSession: Sendable {
         state.withLock { body($0.tree) }
     }
 
+    /// What a model is sent at the leaf.
+    package func context() -> ModelContext {
+        state.withLock { state in state.contexts.context(of: state.tree.leafID, in: state.tree) }
+    }
+
     /// Bytes of the session's file, and so roughly of its memory.
     var byteCount: Int { state.withLock { $0.byteCount } }
 
-    // MARK: The one run
+    // MARK: Who has it
 
-    /// Gives the session to a run, if no other has it.
-    func claim(for run: RunID) -> Bool {
+    /// Gives the session to a run, if nobody has it.
+    func claim(for run: RunID) -> Bool { claim(for: .run(run)) }
+
+    func release(_ run: RunID) { release(.run(run)) }
+
+    /// Gives the session to a caller that moves the leaf without a run, if nobody has it.
+    func claimForUpkeep() -> Bool { claim(for: .upkeep) }
+
+    func releaseFromUpkeep() { release(.upkeep) }
+
+    private func claim(for occupant: Occupant) -> Bool {
         state.withLock { state in
-            guard state.activeRun == nil else { return false }
-            state.activeRun = run
+            guard state.occupant == nil else { return false }
+            state.occupant = occupant
             return true
         }
     }
 
-    func release(_ run: RunID) {
-        state.withLock { if $0.activeRun == run { $0.activeRun = nil } }
+    private func release(_ occupant: Occupant) {
+        state.withLock { if $0.occupant == occupant { $0.occupant = nil } }
     }
 
-    public var activeRun: RunID? { state.withLock { $0.activeRun } }
+    public var activeRun: RunID? {
+        state.withLock { if case .run(let id) = $0.occupant { id } else { nil } }
+    }
 
     // MARK: Appending
 
@@ -114,8 +138,13 @@ public final class LiveSession: Sendable {
         for content in new {
             let id = environment.identifiers.entryID { state.tree.contains($0) || state.waitingIDs.contains($0) }
             state.waitingIDs.insert(id)
-            entries.append(Entry(content, id: id, parentID: leaf, timestamp: time))
-            leaf = id
+            if case .leaf(let target) = content {
+                entries.append(Entry(content, id: id, parentID: target, timestamp: time))
+                leaf = target
+            } else {
+                entries.append(Entry(content, id: id, parentID: leaf, timestamp: time))
+                leaf = id
+            }
         }
         state.nextLeaf = leaf
         return entries

@@ -1,0 +1,74 @@
+internal import TauCore
+
+/// Has a model summarise: through the provider as any other call, without tools.
+struct Summarizer: Sendable {
+    let model: ModelDescription
+    let provider: any ModelProvider
+    let settings: CompactionSettings
+    let environment: RuntimeEnvironment
+
+    init(
+        model: ModelDescription, provider: any ModelProvider, limits: RuntimeLimits, environment: RuntimeEnvironment
+    ) {
+        self.model = model
+        self.provider = provider
+        settings = limits.compaction.fitted(to: model.contextWindow)
+        self.environment = environment
+    }
+
+    /// Tokens of the summary of a branch that was left.
+    private static let branchSummaryTokens = 2048
+
+    /// The compaction that the plan asks for.
+    func compaction(_ plan: CompactionPlan, instructions: String?) async throws(ProviderError) -> Compaction {
+        var usage = Usage()
+        var parts: [String] = []
+        if !plan.summarized.isEmpty {
+            let prompt = SummaryPrompt.history(plan, instructions: instructions)
+            parts.append(try await answer(to: prompt, maxTokens: settings.reserveTokens / 5 * 4, &usage))
+        } else if let previous = plan.previousSummary {
+            parts.append(previous)
+        }
+        if !plan.turnPrefix.isEmpty {
+            // One after the other: a small local server has one slot.
+            let prefix = try await answer(
+                to: .turnPrefix(plan), maxTokens: settings.reserveTokens / 2, &usage)
+            parts.append("**The turn that goes on below began so:**\n\n\(prefix)")
+        }
+        return Compaction(
+            summary: parts.joined(separator: "\n\n---\n\n") + plan.files.text,
+            firstKeptEntryID: plan.firstKeptEntryID, tokensBefore: plan.tokensBefore, systemMessage: plan.systemMessage,
+            details: plan.files.details, usage: usage)
+    }
+
+    func branchSummary(
+        _ plan: BranchSummaryPlan, instructions: String?
+    ) async throws(ProviderError) -> BranchSummary {
+        var usage = Usage()
+        let text = try await answer(
+            to: .branch(plan.items, instructions: instructions), maxTokens: Self.branchSummaryTokens, &usage)
+        return BranchSummary(
+            fromID: plan.fromID.rawValue, summary: text + plan.files.text, details: plan.files.details, usage: usage)
+    }
+
+    private func answer(
+        to prompt: SummaryPrompt, maxTokens: Int, _ usage: inout Usage
+    ) async throws(ProviderError) -> String {
+        let time = environment.now()
+        let request = ModelRequest(
+            model: model, systemPrompt: SummaryPrompt.system,
+            messages: [.user(UserMessage(content: [.text(prompt.text)], timestamp: time))],
+            thinkingLevel: model.supportsReasoning ? .high : .off,
+            maxOutputTokens: max(1, min(maxTokens, model.maxOutputTokens)),
+            // Not the session's: its prompt cache is of no use here.
+            sessionID: environment.identifiers.sessionID(at: time))
+        var assembler = MessageAssembler()
+        _ = try await provider.stream(request) { assembler.apply($0) }
+        usage += assembler.usage
+        let text = assembler.content.compactMap(\.text).joined(separator: "\n")
+        guard text.contains(where: { !$0.isWhitespace }) else {
+            throw ProviderError(.malformed, "the model answered without a summary")
+        }
+        return text
+    }
+}
