@@ -66,6 +66,12 @@ struct RequestFields {
         return number
     }
 
+    mutating func bool(_ name: String) -> Bool? {
+        guard let value = value(name) else { return nil }
+        if value.bool == nil { refuse(name, "must be true or false") }
+        return value.bool
+    }
+
     mutating func object(_ name: String) -> JSONObject? {
         guard let value = value(name) else { return nil }
         guard let object = value.object else {
@@ -155,15 +161,16 @@ extension Request {
         } ?? 50
     }
 
-    /// The whole body, bounded.
-    func wholeBody(upTo maxBytes: Int) async throws -> ByteBuffer {
-        if let length = headers[.contentLength].flatMap({ Int($0) }), length > maxBytes {
-            throw Problem(.payloadTooLarge, "The body is larger than \(maxBytes) bytes (http.maxBodyBytes).")
-        }
+    /// The whole body. It stays with the request, so that a client that leaves is noticed while its answer is streamed.
+    mutating func boundedBody(upTo maxBytes: Int) async throws -> ByteBuffer {
+        let problem = Problem(.payloadTooLarge, "The body is larger than \(maxBytes) bytes.")
+        if let length = headers[.contentLength].flatMap({ Int($0) }), length > maxBytes { throw problem }
         do {
-            return try await body.collect(upTo: maxBytes)
+            return try await collectBody(upTo: maxBytes)
         } catch is NIOTooManyBytesError {
-            throw Problem(.payloadTooLarge, "The body is larger than \(maxBytes) bytes (http.maxBodyBytes).")
+            throw problem
+        } catch let error as HTTPError where error.status == .contentTooLarge {
+            throw problem
         }
     }
 }

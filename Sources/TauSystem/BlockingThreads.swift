@@ -61,17 +61,17 @@ extension BlockingThreads {
     private final class Share<Value: Sendable>: Sendable {
         private struct State {
             var next = 0
-            var unfinished: Int
             var values: [Value] = []
         }
 
         private let count: Int
         private let state: Mutex<State>
-        private let end = DispatchSemaphore(value: 0)
+        private let unfinished = DispatchGroup()
 
         init(count: Int) {
             self.count = count
-            state = Mutex(State(unfinished: count))
+            for _ in 0..<count { unfinished.enter() }
+            state = Mutex(State())
         }
 
         func work(_ body: (Int) -> Value?) {
@@ -82,17 +82,13 @@ extension BlockingThreads {
                 }
                 guard index < count else { return }
                 let value = body(index)
-                let isLast = state.withLock { state in
-                    if let value { state.values.append(value) }
-                    state.unfinished -= 1
-                    return state.unfinished == 0
-                }
-                if isLast { end.signal() }
+                if let value { state.withLock { $0.values.append(value) } }
+                unfinished.leave()
             }
         }
 
         func waitForAll() -> [Value] {
-            if count > 0 { end.wait() }
+            unfinished.wait()
             return state.withLock { $0.values }
         }
     }

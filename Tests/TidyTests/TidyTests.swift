@@ -34,7 +34,7 @@ import Testing
             "NIOFoundationEssentialsCompat", "FoundationEssentials",
         ],
         "TauTools": ["TauCore", "TauSystem", "CTauSystem", "Glibc", "Logging", "Synchronization"],
-        "TauStorage": ["TauCore", "TauSystem", "Glibc", "Logging", "Synchronization"],
+        "TauStorage": ["TauCore", "TauSystem", "GRDB", "Glibc", "Logging", "Synchronization"],
         "TauLimits": ["TauCore", "Crypto", "Glibc"],
         "TauTelemetry": ["TauCore", "Glibc", "Logging", "Synchronization"],
         "TauRuntime": ["TauCore", "Logging", "ServiceLifecycle", "Synchronization"],

@@ -31,7 +31,7 @@ extension SessionTree {
             let more = TokenEstimate.tokens(of: item.role, json)
             if tokens + more > budget {
                 let isSummary = item.role == .branchSummary || item.role == .compactionSummary
-                if isSummary, tokens < budget / 10 * 9 { plan.items.append(item) }
+                if isSummary, tokens * 10 < budget * 9 { plan.items.append(item) }
                 break
             }
             tokens += more

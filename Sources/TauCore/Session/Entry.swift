@@ -105,7 +105,13 @@ public struct CustomMessage: Sendable {
 /// Replaces the content of an earlier message in the context; nil takes the message out.
 public struct ContextEdit: Sendable {
     public var target: EntryID
+    /// An object with the new `content`.
     public var replacement: JSONValue?
+
+    public init(target: EntryID, replacement: JSONValue?) {
+        self.target = target
+        self.replacement = replacement
+    }
 }
 
 extension Entry {

@@ -9,6 +9,7 @@ public enum NewEntry: Sendable {
     case custom(type: String, data: JSONValue)
     indirect case compaction(Compaction)
     indirect case branchSummary(BranchSummary)
+    indirect case contextEdit(ContextEdit)
     /// The entry's parent must be the target: a reader that does not know the type ends on the same branch.
     case leaf(target: EntryID?)
 }
@@ -70,6 +71,11 @@ extension Entry {
                 if let details = summary.details { writer.member("details", details) }
                 writer.member("fromHook", false)
                 writer.usage(summary.usage)
+            case .contextEdit(let edit):
+                writer.member("type", "context_edit")
+                base(&writer)
+                writer.member("targetId", edit.target.rawValue)
+                writer.member("replacement", edit.replacement ?? .null)
             case .leaf(let target):
                 writer.member("type", "leaf")
                 base(&writer)

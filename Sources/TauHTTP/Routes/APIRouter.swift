@@ -37,6 +37,9 @@ struct APIRouter {
         v1.get("sessions/:id/context", use: sessions.context)
         v1.put("sessions/:id/labels/:entry", use: sessions.label)
         v1.get("sessions/:id/export", use: sessions.export)
+        post(v1, "sessions/:id/branch", sessions.branch)
+        post(v1, "sessions/:id/fork", sessions.fork)
+        post(v1, "sessions/:id/compact", sessions.compact)
         post(v1, "sessions/import", maxBytes: configuration.maxImportBytes, sessions.importFile)
 
         let runs = RunRoutes(runtime: runtime, configuration: configuration)
@@ -62,20 +65,9 @@ struct APIRouter {
     ) {
         group.post(path) { request, context in
             var request = request
-            let body = try await collect(&request, upTo: maxBytes ?? configuration.maxBodyBytes)
+            let body = try await request.boundedBody(upTo: maxBytes ?? configuration.maxBodyBytes)
             let answer = try await once(request, context, body) { try await handler(request, context, body) }
             return try response(to: request, answer)
-        }
-    }
-
-    private func collect(_ request: inout Request, upTo maxBytes: Int) async throws -> ByteBuffer {
-        if let length = request.headers[.contentLength].flatMap({ Int($0) }), length > maxBytes {
-            throw Problem(.payloadTooLarge, "The body is larger than \(maxBytes) bytes.")
-        }
-        do {
-            return try await request.collectBody(upTo: maxBytes)
-        } catch let error as HTTPError where error.status == .contentTooLarge {
-            throw Problem(.payloadTooLarge, "The body is larger than \(maxBytes) bytes.")
         }
     }
 

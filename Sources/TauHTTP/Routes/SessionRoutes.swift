@@ -47,7 +47,8 @@ struct SessionRoutes: Sendable {
         _ view: AgentRuntime.SessionView, _ context: EdgeContext, _ status: HTTPResponse.Status
     ) throws -> IdempotencyStore.Answer {
         let owner = try context.requirePrincipal()
-        return .json(status, location: "\(APIRouter.root)/sessions/\(view.summary.id)") {
+        let location = status == .created ? "\(APIRouter.root)/sessions/\(view.summary.id)" : nil
+        return .json(status, location: location) {
             view.write(to: &$0, owner: owner)
         }
     }
@@ -71,9 +72,10 @@ struct SessionRoutes: Sendable {
     }
 
     func update(_ request: Request, _ context: EdgeContext) async throws -> Response {
+        var request = request
         let owner = try context.requirePrincipal()
         let id = try Self.sessionID(context)
-        var fields = try RequestFields(try await request.wholeBody(upTo: configuration.maxBodyBytes))
+        var fields = try RequestFields(try await request.boundedBody(upTo: configuration.maxBodyBytes))
         var update = SessionUpdate()
         // A name that is null or empty takes the name away.
         if fields.contains("name") { update.name = fields.string("name") ?? "" }
@@ -128,15 +130,52 @@ struct SessionRoutes: Sendable {
     }
 
     func label(_ request: Request, _ context: EdgeContext) async throws -> Response {
+        var request = request
         let id = try Self.sessionID(context)
         let entry = EntryID(unchecked: context.parameters.get("entry") ?? "")
-        var fields = try RequestFields(try await request.wholeBody(upTo: configuration.maxBodyBytes))
+        var fields = try RequestFields(try await request.boundedBody(upTo: configuration.maxBodyBytes))
         if !fields.contains("label") { fields.refuse("label", "is required (null takes the label away)") }
         let label = fields.string("label")
         try fields.finish()
         let added = try await runtime.label(entry, of: id, as: label.flatMap { $0.isEmpty ? nil : $0 })
         return .json { $0.raw(added.line) }
     }
+
+    func branch(_ request: Request, _ context: EdgeContext, _ body: ByteBuffer) async throws -> IdempotencyStore.Answer
+    {
+        let id = try Self.sessionID(context)
+        var fields = try RequestFields(body)
+        if !fields.contains("entryId") { fields.refuse("entryId", "is required (null is the place before the first entry)") }
+        let entry = fields.string("entryId").map { EntryID(unchecked: $0) }
+        let summarize = fields.bool("summarize") ?? false
+        let instructions = fields.string("instructions", maxBytes: Self.maxInstructionBytes)
+        try fields.finish()
+        let view = try await runtime.branch(id, to: entry, summarize: summarize, instructions: instructions)
+        return try answer(view, context, .ok)
+    }
+
+    func fork(_ request: Request, _ context: EdgeContext, _ body: ByteBuffer) async throws -> IdempotencyStore.Answer {
+        let id = try Self.sessionID(context)
+        var fields = try RequestFields(body)
+        let entry = fields.string("entryId").map { EntryID(unchecked: $0) }
+        let name = fields.string("name")
+        try fields.finish()
+        return try answer(try await runtime.fork(id, at: entry, name: name), context, .created)
+    }
+
+    /// Answers the compaction's entry.
+    func compact(
+        _ request: Request, _ context: EdgeContext, _ body: ByteBuffer
+    ) async throws -> IdempotencyStore.Answer {
+        let id = try Self.sessionID(context)
+        var fields = try RequestFields(body)
+        let instructions = fields.string("instructions", maxBytes: Self.maxInstructionBytes)
+        try fields.finish()
+        let entry = try await runtime.compact(id, instructions: instructions)
+        return .json(.ok) { $0.raw(entry.line) }
+    }
+
+    private static let maxInstructionBytes = 16 << 10
 
     func export(_ request: Request, _ context: EdgeContext) async throws -> Response {
         let id = try Self.sessionID(context)

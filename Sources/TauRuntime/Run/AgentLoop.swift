@@ -42,7 +42,6 @@ struct AgentLoop {
 
             switch answer.stopReason {
             case .error where isOverflow:
-                // The failed answer stays in the session; no context has it.
                 guard try await compaction.recoverFromOverflow() else { return .failed }
                 guard count < context.maxTurns else { return .turnLimit }
                 context.run.update { $0.failure = nil }

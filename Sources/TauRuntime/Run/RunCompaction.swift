@@ -17,20 +17,23 @@ struct RunCompaction {
         guard settings.isEnabled, !hasFailed, !Task.isCancelled else { return }
         let tokens = TokenEstimate.tokens(of: context.session.context())
         guard settings.isDue(tokens: tokens, contextWindow: context.model.contextWindow) else { return }
-        hasFailed = try await !compact(reason: .threshold)
+        hasFailed = try await !compact(reason: .threshold, [])
     }
 
     /// After the model has refused the context as too long: true if the same turn can be tried again.
     mutating func recoverFromOverflow() async throws(StoreError) -> Bool {
         guard context.limits.compaction.isEnabled, !hasOverflowed, !Task.isCancelled else { return false }
         hasOverflowed = true
-        return try await compact(reason: .overflow)
+        // The failed answer stays in the session; from here on no context has it.
+        let failed = context.session.read { $0.leafID }
+        return try await compact(
+            reason: .overflow, failed.map { [.contextEdit(ContextEdit(target: $0, replacement: nil))] } ?? [])
     }
 
     /// The model has answered, or the user has spoken: the next overflow is another one.
     mutating func noteProgress() { hasOverflowed = false }
 
-    private func compact(reason: CompactionReason) async throws(StoreError) -> Bool {
+    private func compact(reason: CompactionReason, _ further: [NewEntry]) async throws(StoreError) -> Bool {
         let keep = context.limits.compaction.fitted(to: context.model.contextWindow).keepRecentTokens
         // What does not fit must get shorter, also where little more than the recent messages is there.
         let choices = reason == .overflow ? [keep, keep / 4, 1] : [keep]
@@ -50,11 +53,12 @@ struct RunCompaction {
             return false
         }
         if let usage = compaction.usage { context.run.update { $0.usage += usage } }
-        for entry in try await context.session.append([.compaction(compaction)]) {
+        let entries = try await context.session.append([.compaction(compaction)] + further)
+        for entry in entries {
             context.run.update { $0.leafID = entry.id }
             context.publish(.entryAppended(entry))
-            context.publish(.compactionEnd(entry, failure: nil))
         }
+        context.publish(.compactionEnd(entries[0], failure: nil))
         return true
     }
 }

@@ -10,17 +10,17 @@ internal import TauSystem
 /// at every moment what was acknowledged, and only what survives: after a kill from the kernel's cache, after a power
 /// cut from the journal. A checkpoint syncs the session files and lets the journal begin anew.
 final class Journal: Sendable {
-    private enum Task {
+    private enum Job {
         case append([Entry], byteCount: Int, after: EntryID?)
         case release
     }
 
     private struct Request {
         var writer: SessionWriter
-        var task: Task
+        var job: Job
         var continuation: CheckedContinuation<Result<Void, StoreError>, Never>
 
-        var byteCount: Int { if case .append(_, let count, _) = task { count } else { 0 } }
+        var byteCount: Int { if case .append(_, let count, _) = job { count } else { 0 } }
     }
 
     private struct Queue {
@@ -66,10 +66,10 @@ final class Journal: Sendable {
         try await submit(writer, .release)
     }
 
-    private func submit(_ writer: SessionWriter, _ task: Task) async throws(StoreError) {
+    private func submit(_ writer: SessionWriter, _ job: Job) async throws(StoreError) {
         let result = await withCheckedContinuation { continuation in
             let isFirst = queue.withLock { queue in
-                queue.waiting.append(Request(writer: writer, task: task, continuation: continuation))
+                queue.waiting.append(Request(writer: writer, job: job, continuation: continuation))
                 defer { queue.isWorking = true }
                 return !queue.isWorking
             }
@@ -142,7 +142,7 @@ final class Journal: Sendable {
         placed.reserveCapacity(batch.count)
         var released: [Request] = []
         for request in batch {
-            switch request.task {
+            switch request.job {
             case .append(let entries, _, let expected):
                 do throws(StoreError) {
                     if let place = try place(entries, expected, request, &work.buffer) { placed.append(place) }
@@ -229,7 +229,7 @@ final class Journal: Sendable {
 
     /// Announces a long append in the journal, and writes it straight into its file.
     private func appendDirectly(_ request: Request, _ work: inout Work) {
-        guard case .append(let entries, let byteCount, let expected) = request.task else { return }
+        guard case .append(let entries, let byteCount, let expected) = request.job else { return }
         let result: Result<Void, StoreError> = Result { () throws(StoreError) in
             let writer = request.writer
             guard let append = try writer.place(entries, after: expected) else { return }

@@ -32,6 +32,15 @@ struct ClientOptions: ParsableArguments {
         try await Self.reporting { try await locate { address in try await TauClient.with(address, body) } }
     }
 
+    /// The same for calls for which a model works, and the server is silent meanwhile.
+    func runPatiently(_ body: @escaping @Sendable (TauClient) async throws -> Void) async throws {
+        try await Self.reporting {
+            try await locate { address in
+                try await TauClient.with(address, silence: TauClient.headTimeout, body)
+            }
+        }
+    }
+
     /// Tells an error of `body` on standard error and makes an exit code of it.
     static func reporting<Result>(_ body: () async throws -> Result) async throws -> Result {
         do {

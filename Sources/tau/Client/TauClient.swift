@@ -22,8 +22,8 @@ struct TauClient: Sendable {
     /// Bytes of an answer that is read whole; an exported session is one.
     private static let maxAnswerBytes = 1 << 30
     private static let timeout = Duration.seconds(30)
-    /// Until the head of an answer has come, also where the answer itself may take long.
-    private static let headTimeout = TimeAmount.minutes(10)
+    /// Until the head of an answer has come, also where the answer itself may take long, or a model works for it.
+    static let headTimeout = TimeAmount.minutes(10)
     /// Seconds of silence after which a stream counts as broken: the server sends a sign of life every 15.
     private static let streamIdle = TimeAmount.seconds(60)
 
@@ -34,11 +34,11 @@ struct TauClient: Sendable {
 
     /// Runs `body` with a client, whose connections are closed afterwards.
     static func with<Result: Sendable>(
-        _ address: ServerAddress, _ body: @Sendable (TauClient) async throws -> Result
+        _ address: ServerAddress, silence: TimeAmount = streamIdle, _ body: @Sendable (TauClient) async throws -> Result
     ) async throws -> Result {
         var configuration = HTTPClient.Configuration()
         configuration.timeout.connect = .seconds(5)
-        configuration.timeout.read = streamIdle
+        configuration.timeout.read = silence
         configuration.connectionPool.retryConnectionEstablishment = false
         let http = HTTPClient(configuration: configuration)
         do {
@@ -107,6 +107,12 @@ struct TauClient: Sendable {
     func call(_ method: String, _ path: String, _ body: JSONValue? = nil) async throws -> JSONValue {
         let answer = try await call(method, path, bytes: body?.serialized, within: Self.timeout)
         return answer.isEmpty ? .null : try await talking { try JSONValue(parsing: answer) }
+    }
+
+    /// A call for which a model works, which may take its time.
+    func callModel(_ path: String, _ body: JSONValue) async throws -> JSONValue {
+        let answer = try await call("POST", path, bytes: body.serialized, within: nil)
+        return try await talking { try JSONValue(parsing: answer) }
     }
 
     private func call(

@@ -52,10 +52,10 @@ struct ServeCommand: AsyncParsableCommand {
         do {
             composition = try await Composition.make(try await ServerConfiguration.load(overrides))
         } catch let failure as ConfigurationFailure {
-            Self.complain("\(failure)")
+            Terminal.complain("\(failure)")
             throw ExitCode(78)
         } catch {
-            Self.complain("the server cannot start: \(error)")
+            Terminal.complain("the server cannot start: \(error)")
             throw ExitCode(1)
         }
         let presence = PresenceHolder()
@@ -65,10 +65,10 @@ struct ServeCommand: AsyncParsableCommand {
             }
         } catch let error as IOError where error.errnoCode == EADDRINUSE {
             let configuration = composition.configuration
-            Self.complain("\(configuration.host):\(configuration.port) is in use already; choose another with --port")
+            Terminal.complain("\(configuration.host):\(configuration.port) is in use already; choose another with --port")
             throw ExitCode(1)
         } catch {
-            Self.complain("the server stopped: \(error)")
+            Terminal.complain("the server stopped: \(error)")
             throw ExitCode(1)
         }
         presence.leave()
@@ -92,11 +92,6 @@ struct ServeCommand: AsyncParsableCommand {
             Ctrl-C stops the server.
             """)
         fflush(nil)
-    }
-
-    private static func complain(_ text: String) {
-        let line = Array("tau: \(text)\n".utf8)
-        _ = write(STDERR_FILENO, line, line.count)
     }
 }
 

@@ -4,7 +4,7 @@ internal import TauCore
 /// `tau sessions`: conversations.
 struct SessionsCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "sessions", abstract: "List, show, export, import and delete sessions.",
+        commandName: "sessions", abstract: "List, show, branch, fork, compact, label, rename, export, import and delete sessions.",
         discussion: """
             EXAMPLES
               tau sessions list
@@ -12,8 +12,9 @@ struct SessionsCommand: AsyncParsableCommand {
               tau sessions import ~/.pi/agent/sessions/…/session.jsonl
             """,
         subcommands: [
-            List.self, Show.self, Tree.self, SessionsExportCommand.self, SessionsImportCommand.self,
-            SessionsDeleteCommand.self,
+            List.self, Show.self, Tree.self, SessionsBranchCommand.self, SessionsForkCommand.self,
+            SessionsCompactCommand.self, SessionsLabelCommand.self, SessionsRenameCommand.self,
+            SessionsExportCommand.self, SessionsImportCommand.self, SessionsDeleteCommand.self,
         ])
 
     struct List: AsyncParsableCommand {
