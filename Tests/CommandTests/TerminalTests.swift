@@ -83,7 +83,7 @@ import Testing
             ]
         ]
         #expect(
-            ConversationText(context).lines == [
+            ConversationText(context["messages"]?.array ?? []).lines == [
                 "user", "  Hello", "", "assistant (m)", "  Hi", "→ ls {\"path\":\".\"}", "", "✓ ls", "  a", "  b", "",
             ])
     }

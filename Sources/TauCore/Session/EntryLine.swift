@@ -74,6 +74,8 @@ extension JSONScanner {
 public struct EntryError: Error, Sendable, Equatable, CustomStringConvertible {
     public var reason: String
     public var description: String { reason }
+
+    public init(reason: String) { self.reason = reason }
 }
 
 extension Entry {

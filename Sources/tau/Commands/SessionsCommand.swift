@@ -83,12 +83,16 @@ struct SessionsCommand: AsyncParsableCommand {
 
     struct Show: AsyncParsableCommand {
         static let configuration = CommandConfiguration(
-            commandName: "show", abstract: "Show a session's current branch.",
+            commandName: "show", abstract: "Show what the model is sent at a session's leaf, or at another entry.",
             discussion: """
+                On a terminal a long text goes through $PAGER (less). --branch shows every message of the branch, also those that
+                a summary stands for.
+
                 \(ClientOptions.discussion)
 
                 EXAMPLES
-                  tau sessions show 01a20aeb-… | less -R
+                  tau sessions show 01a20aeb-…
+                  tau sessions show 01a20aeb-… --branch --last 20
                   tau sessions show 01a20aeb-… --leaf b9ac27aa
                   tau sessions show 01a20aeb-… --json
                 """)
@@ -99,16 +103,48 @@ struct SessionsCommand: AsyncParsableCommand {
         @Option(help: ArgumentHelp("Show the branch that ends at this entry.", valueName: "entry"))
         var leaf: String?
 
-        @Flag(help: "The context as JSON.")
+        @Flag(help: "The whole branch from its root on, entry by entry.")
+        var branch = false
+
+        @Option(help: ArgumentHelp("Only the last messages.", valueName: "number"))
+        var last: Int?
+
+        @Flag(help: "As JSON: the context, or with --branch {\"entries\": [entry]}.")
         var json = false
+
+        func validate() throws {
+            if let last, last < 1 { throw ValidationError("--last must be at least 1") }
+        }
 
         func run() async throws {
             try await client.run { client in
+                if branch { return try await showBranch(client) }
                 let query = leaf.map { "?leaf=\(TauClient.encoded($0))" } ?? ""
                 let context = try await client.call("GET", "/sessions/\(TauClient.encoded(id))/context\(query)")
                 if json { return Terminal.writeJSON(context) }
-                for line in ConversationText(context).lines { print(line) }
+                let messages = context["messages"]?.array ?? []
+                Pager.show(ConversationText(messages.suffix(last ?? messages.count)).lines)
             }
+        }
+
+        private func showBranch(_ client: TauClient) async throws {
+            let path = "/sessions/\(TauClient.encoded(id))"
+            var leaf = leaf
+            if leaf == nil { leaf = try await client.call("GET", path)["leafId"]?.string }
+            var entries: [String: JSONValue] = [:]
+            for entry in try await client.list("\(path)/entries") { entries[entry["id"]?.string ?? ""] = entry }
+            if let leaf, entries[leaf] == nil {
+                throw ClientError(.usage, "there is no entry \(leaf) in this session")
+            }
+            var branch: [JSONValue] = []
+            // Each entry is taken once: a circle of parents ends.
+            while let id = leaf, let entry = entries.removeValue(forKey: id) {
+                branch.append(entry)
+                leaf = entry["parentId"]?.string
+            }
+            branch = Array(branch.prefix(last ?? branch.count).reversed())
+            if json { return Terminal.writeJSON(["entries": .array(branch)]) }
+            Pager.show(ConversationText(branch.map { $0["message"] ?? ConversationText.message(of: $0) }).lines)
         }
     }
 

@@ -6,9 +6,20 @@ struct ConversationText {
 
     let lines: [String]
 
-    /// Reads the API's context.
-    init(_ context: JSONValue) {
-        lines = (context["messages"]?.array ?? []).flatMap { Self.lines(of: $0) + [""] }
+    /// Reads messages as the API has them.
+    init(_ messages: some Sequence<JSONValue>) {
+        lines = messages.flatMap { Self.lines(of: $0) + [""] }
+    }
+
+    /// An entry that is no message, as one to read.
+    static func message(of entry: JSONValue) -> JSONValue {
+        let type = entry["type"]?.string ?? ""
+        var object = JSONObject(members: [.init(key: "role", value: .string(type))])
+        if let summary = entry["summary"] { object.update("summary", to: summary) }
+        if let content = entry["content"] { object.update("content", to: content) }
+        let words = ["modelId", "thinkingLevel", "name", "label", "targetId"].compactMap { entry[$0]?.string }
+        if !words.isEmpty { object.update("content", to: .string(words.joined(separator: " → "))) }
+        return .object(object)
     }
 
     private static func lines(of message: JSONValue) -> [String] {
