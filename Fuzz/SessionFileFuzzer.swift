@@ -4,6 +4,11 @@ import TauCore
 @_cdecl("LLVMFuzzerTestOneInput")
 public func fuzzSessionFile(_ data: UnsafePointer<UInt8>?, _ count: Int) -> Int32 {
     let bytes = Array(UnsafeBufferPointer(start: data, count: count))
+    let name = SessionID(unchecked: "fuzzed")
+    _ = SessionCheck(bytes, name: name)
+    if let repair = try? SessionRepair(bytes, name: name, identifiers: IdentifierSource()) {
+        precondition(SessionCheck(repair.bytes, name: name).worst != .error, "what is repaired is in order")
+    }
     guard let file = try? SessionFile(parsing: bytes, limits: SessionFile.Limits(maxLineBytes: 4096)) else { return 0 }
     let tree = SessionTree(file)
     let leaves = [tree.leafID] + tree.entries.suffix(4).map(\.id)
@@ -12,6 +17,15 @@ public func fuzzSessionFile(_ data: UnsafePointer<UInt8>?, _ count: Int) -> Int3
         _ = Conversation(context)
         _ = TokenEstimate.tokens(of: context)
     }
+    if let plan = tree.compactionPlan(at: tree.leafID, keepRecentTokens: count % 50) {
+        _ = SummaryPrompt.history(Transcript(plan.summarized), previous: plan.previousSummary, instructions: nil)
+    }
+    _ = tree.branchSummaryPlan(leaving: tree.leafID, for: tree.entries.first?.id, budget: 100)
+    let fork = SessionFork(of: tree, at: tree.leafID, time: Timestamp(milliseconds: 0), identifiers: IdentifierSource())
+    let forked = SessionFile(header: file.header, entries: fork.entries)
+    precondition(
+        SessionCheck(forked.bytes, name: nil).findings.allSatisfy { $0.kind != .orphan && $0.kind != .forwardParent },
+        "a fork is a chain")
     for node in tree.nodes { _ = node.timestamp?.description }
     _ = tree.summary.createdAt.description + tree.summary.updatedAt.description
     // Whatever a file leaves behind, a run appends at its leaf.

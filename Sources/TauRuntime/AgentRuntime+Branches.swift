@@ -78,8 +78,9 @@ extension AgentRuntime {
                     .conflict,
                     "There is nothing to compact: the last \(keep) tokens are always kept, and nothing is older.")
             }
+            var usage = Usage()
             let compaction = try await modeling { () throws(ProviderError) in
-                try await summarizer.compaction(plan, instructions: instructions)
+                try await summarizer.compaction(plan, instructions: instructions, usage: &usage)
             }
             return try await append([.compaction(compaction)], to: session)[0]
         }

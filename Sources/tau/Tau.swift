@@ -12,7 +12,10 @@ struct Tau: AsyncParsableCommand {
               tau sessions list
             """,
         version: "tau \(TauVersion.current)",
-        subcommands: [ServeCommand.self, RunCommand.self, SessionsCommand.self, StoreCommand.self, BenchCommand.self, VersionCommand.self])
+        subcommands: [
+            ServeCommand.self, RunCommand.self, SessionsCommand.self, StoreCommand.self, BenchCommand.self,
+            VersionCommand.self,
+        ])
 
     /// As the library does it, but errors begin with the program's name, as everywhere on this command line.
     static func main() async {

@@ -17,7 +17,8 @@ var limits = JournalLimits()
 limits.maxBytes = numbers[2]
 limits.directBytes = 3000
 let store = try JSONLSessionStore(
-    directory: CommandLine.arguments[1], catalog: CommandLine.arguments[1] + "/.catalog.sqlite", journalLimits: limits, threads: BlockingThreads(count: 4),
+    directory: CommandLine.arguments[1], catalog: CommandLine.arguments[1] + "/.catalog.sqlite", journalLimits: limits,
+    threads: BlockingThreads(count: 4),
     logger: Logger(label: "crash") { _ in SwiftLogNoOpLogHandler() })
 
 /// Batches of one to four entries, as a turn makes them; some are long.

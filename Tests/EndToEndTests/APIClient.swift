@@ -66,6 +66,22 @@ struct APIClient {
         try await send(method, path, bytes: json?.serialized, headers: headers)
     }
 
+    /// Sends a body whose length is not told beforehand.
+    func sendInChunks(_ method: String, _ path: String, _ bytes: [UInt8]) async throws -> Answer {
+        var request = request(method, path, nil, [:])
+        let chunks = stride(from: 0, to: bytes.count, by: 500).map {
+            ByteBuffer(bytes: bytes[$0..<min($0 + 500, bytes.count)])
+        }
+        request.body = .stream(
+            AsyncStream { continuation in
+                for chunk in chunks { continuation.yield(chunk) }
+                continuation.finish()
+            }, length: .unknown)
+        let response = try await Self.http.execute(request, timeout: .seconds(60))
+        let body = try await response.body.collect(upTo: 1 << 20)
+        return Answer(status: Int(response.status.code), headers: response.headers, body: Array(body.readableBytesView))
+    }
+
     func get(_ path: String) async throws -> JSONValue { try await send("GET", path).json }
 
     func newSession(_ fields: JSONValue = [:]) async throws -> String {

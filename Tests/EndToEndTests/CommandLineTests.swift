@@ -7,7 +7,9 @@ import Testing
 @Suite struct CommandLineTests {
     @Test(arguments: [
         [], ["serve"], ["run"], ["sessions"], ["sessions", "list"], ["sessions", "show"], ["sessions", "tree"],
-        ["sessions", "export"], ["sessions", "import"], ["sessions", "delete"], ["version"], ["bench"],
+        ["sessions", "export"], ["sessions", "import"], ["sessions", "delete"], ["sessions", "branch"],
+        ["sessions", "fork"], ["sessions", "compact"], ["sessions", "label"], ["sessions", "rename"], ["store"],
+        ["store", "check"], ["store", "rebuild"], ["version"], ["bench"],
     ])
     func `help comes with examples`(_ command: [String]) throws {
         let result = try TauProcess.command(command + ["--help"], in: "/")
@@ -21,6 +23,7 @@ import Testing
         #expect(run.code == 0)
         #expect(!run.output.isEmpty)
         #expect(!run.output.contains("\u{1B}"))
+        #expect(!run.errors.contains("\"level\""), "\(run.errors)")
         let list = try TauProcess.command(["sessions", "list", "--json"], in: directory.path)
         #expect(list.code == 0)
         let json = try JSONValue(parsing: list.output)

@@ -109,6 +109,18 @@ import Testing
         #expect(answer.code == "payload_too_large")
     }
 
+    @Test func `a body without a length that turns out too large is refused`() async throws {
+        let server = try TauProcess(environment: ["TAU_HTTP_MAX_BODY_BYTES": "2048"])
+        defer { server.stop() }
+        let client = APIClient(server)
+        let id = try await client.newSession()
+        for (method, path) in [("POST", "/sessions"), ("PATCH", "/sessions/\(id)"), ("POST", "/sessions/\(id)/fork")] {
+            let answer = try await client.sendInChunks(method, path, [UInt8](repeating: 0x20, count: 4000))
+            #expect(answer.status == 413, "\(method) \(path)")
+            #expect(answer.code == "payload_too_large")
+        }
+    }
+
     @Test func `lists come in pages that neither repeat nor skip`() async throws {
         let server = try TauProcess()
         defer { server.stop() }

@@ -20,8 +20,12 @@ import Testing
                 builder.assistant("2", "1")
                 builder.user("3", "2", String(repeating: "x", count: 400))
                 builder.assistant("4", "3")
-                builder.add("5", "4", "branch_summary", #""fromId":"9","summary":"earlier","details":{"readFiles":["r"],"modifiedFiles":["m"]}"#)
-                builder.add("6", "5", "message", #""message":{"role":"toolResult","toolCallId":"c","toolName":"t","content":[],"isError":false}"#)
+                builder.add(
+                    "5", "4", "branch_summary",
+                    #""fromId":"9","summary":"earlier","details":{"readFiles":["r"],"modifiedFiles":["m"]}"#)
+                builder.add(
+                    "6", "5", "message",
+                    #""message":{"role":"toolResult","toolCallId":"c","toolName":"t","content":[],"isError":false}"#)
                 builder.user("7", "6")
             }
         }
@@ -66,7 +70,8 @@ import Testing
         #expect(self.fork(tree, at: nil).entries.isEmpty)
     }
 
-    @Test func `labels and moves on the path are taken out, what follows them is chained, and labels come last`() throws {
+    @Test func `labels and moves on the path are taken out, what follows them is chained, and labels come last`() throws
+    {
         let tree = try built { builder in
             builder.user("1", nil)
             builder.add("l1", "1", "label", #""targetId":"1","label":"start""#)
@@ -83,7 +88,8 @@ import Testing
         #expect(fork.entries.map(\.parentID) == [nil] + fork.entries.dropLast().map(\.id))
         let file = try SessionFile(
             parsing: SessionFile(
-                header: SessionHeader(id: SessionID(unchecked: "f"), timestamp: Timestamp(milliseconds: 0), workingDirectory: ""),
+                header: SessionHeader(
+                    id: SessionID(unchecked: "f"), timestamp: Timestamp(milliseconds: 0), workingDirectory: ""),
                 entries: fork.entries
             ).bytes)
         let forked = SessionTree(file)

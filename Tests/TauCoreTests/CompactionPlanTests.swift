@@ -112,7 +112,10 @@ import Testing
             builder.assistant("2", "1")
             builder.user("3", "2", "the long turn")
             builder.assistant("4", "3", stop: "toolUse")
-            builder.add("5", "4", "message", #""message":{"role":"toolResult","toolCallId":"c","toolName":"t","content":[{"type":"text","text":"\#(String(repeating: "y", count: 400))"}],"isError":false}"#)
+            builder.add(
+                "5", "4", "message",
+                #""message":{"role":"toolResult","toolCallId":"c","toolName":"t","content":[{"type":"text","text":"\#(String(repeating: "y", count: 400))"}],"isError":false}"#
+            )
             builder.add("6", "5", "label", #""targetId":"1","label":"x""#)
             builder.assistant("7", "6")
         }
@@ -183,12 +186,36 @@ import Testing
         let long = String(repeating: "z", count: 5000)
         let tree = try built { builder in
             builder.user("1", nil, long)
-            builder.add("2", "1", "message", #""message":{"role":"assistant","content":[{"type":"thinking","thinking":"hm"},{"type":"text","text":"I look."},{"type":"toolCall","id":"c","name":"read","arguments":{"path":"a.txt","limit":3}},{"type":"toolCall","id":"d","name":"ls","arguments":{}}],"provider":"p","model":"m","stopReason":"toolUse"}"#)
-            builder.add("3", "2", "message", #""message":{"role":"toolResult","toolCallId":"c","toolName":"read","content":[{"type":"text","text":"\#(long)"}],"isError":false}"#)
+            builder.add(
+                "2", "1", "message",
+                #""message":{"role":"assistant","content":[{"type":"thinking","thinking":"hm"},{"type":"text","text":"I look."},{"type":"toolCall","id":"c","name":"read","arguments":{"path":"a.txt","limit":3}},{"type":"toolCall","id":"d","name":"ls","arguments":{}}],"provider":"p","model":"m","stopReason":"toolUse"}"#
+            )
+            builder.add(
+                "3", "2", "message",
+                #""message":{"role":"toolResult","toolCallId":"c","toolName":"read","content":[{"type":"text","text":"\#(long)"}],"isError":false}"#
+            )
         }
         let text = Transcript(tree.context(of: tree.leafID).messages).text
         #expect(text.hasPrefix("[User]: \(long)\n\n[Assistant thinking]: hm\n\n[Assistant]: I look.\n\n"))
         #expect(text.contains(#"[Assistant tool calls]: read(path="a.txt", limit=3); ls()"#))
         #expect(text.hasSuffix("[Tool result]: \(long.prefix(2000))\n\n[3000 more characters are left out]"))
+    }
+
+    @Test func `a transcript that is too long comes in pieces, and nothing is left out`() throws {
+        let tree = try fixture("large-session")
+        let whole = Transcript(tree.context(of: tree.leafID).messages)
+        let pieces = whole.pieces(ofTokens: 5000)
+        #expect(pieces.count > 5)
+        #expect(pieces.allSatisfy { $0.text.utf16.count <= 5000 * 4 + 2 * 2000 })
+        func letters(_ text: String) -> String { text.filter { !$0.isWhitespace } }
+        #expect(letters(pieces.map(\.text).joined()) == letters(whole.text))
+        #expect(whole.pieces(ofTokens: 10_000_000).map(\.text) == [whole.text])
+    }
+
+    @Test func `the lists of files at the end of a summary are taken off for the next one`() {
+        var files = FileActivity()
+        files.add(details: ["readFiles": ["a"], "modifiedFiles": ["b"]])
+        #expect(FileActivity.withoutLists("The summary" + files.text) == "The summary")
+        #expect(FileActivity.withoutLists("no lists") == "no lists")
     }
 }

@@ -63,23 +63,29 @@ private struct RandomLines {
         switch Int.random(in: 0..<18, using: &generator) {
         case 0...3: return message(#""role":"user","content":"question \#(number)""#)
         case 4...6:
-            return message(#""role":"assistant",\#(content),"provider":"p","model":"m\#(number % 4)","stopReason":"stop""#)
+            return message(
+                #""role":"assistant",\#(content),"provider":"p","model":"m\#(number % 4)","stopReason":"stop""#)
         case 7: return message(#""role":"toolResult","toolCallId":"c","toolName":"t",\#(content),"isError":false"#)
         case 8: return message(#""role":"system",\#(content)"#)
         case 9: return #"{"type":"thinking_level_change",\#(base),"thinkingLevel":"level\#(number % 3)"}"#
         case 10: return #"{"type":"model_change",\#(base),"provider":"q","modelId":"n\#(number % 4)"}"#
         case 11:
-            let kept = [#","firstKeptEntryId":"\#(any)""#, #","firstKeptEntryId":"nowhere""#, ""]
+            let kept =
+                [#","firstKeptEntryId":"\#(any)""#, #","firstKeptEntryId":"nowhere""#, ""]
                 .randomElement(using: &generator) ?? ""
-            let tail = Int.random(in: 0..<4, using: &generator) == 0
+            let tail =
+                Int.random(in: 0..<4, using: &generator) == 0
                 ? #","retainedTail":[{"role":"user","content":"tail \#(number)","timestamp":1}]"# : ""
-            let system = Int.random(in: 0..<4, using: &generator) == 0
+            let system =
+                Int.random(in: 0..<4, using: &generator) == 0
                 ? #","systemMessage":{"role":"system","content":"system \#(number)","timestamp":1}"# : ""
-            return #"{"type":"compaction",\#(base),"summary":"sum \#(number)"\#(kept),"tokensBefore":\#(number)\#(tail)\#(system)}"#
+            return
+                #"{"type":"compaction",\#(base),"summary":"sum \#(number)"\#(kept),"tokensBefore":\#(number)\#(tail)\#(system)}"#
         case 12:
             let summary = Bool.random(using: &generator) ? "branch \(number)" : ""
             return #"{"type":"branch_summary",\#(base),"fromId":"\#(any)","summary":"\#(summary)"}"#
-        case 13: return #"{"type":"custom_message","customType":"c","content":"custom \#(number)","display":true,\#(base)}"#
+        case 13:
+            return #"{"type":"custom_message","customType":"c","content":"custom \#(number)","display":true,\#(base)}"#
         case 14:
             let replacement = Bool.random(using: &generator) ? "null" : #"{"content":"edited \#(number)"}"#
             return #"{"type":"context_edit",\#(base),"targetId":"\#(any)","replacement":\#(replacement)}"#

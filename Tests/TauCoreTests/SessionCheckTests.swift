@@ -5,10 +5,13 @@ import Testing
 
 /// Files that are out of order: what is found in them, and what is made of them.
 @Suite struct SessionCheckTests {
-    private static let header = #"{"type":"session","version":3,"id":"s","timestamp":"2026-01-01T00:00:00.000Z","cwd":"/"}"#
+    private static let header =
+        #"{"type":"session","version":3,"id":"s","timestamp":"2026-01-01T00:00:00.000Z","cwd":"/"}"#
     private let name = SessionID(unchecked: "s")
 
-    private static func entry(_ id: String, _ parent: String?, _ more: String = #""type":"custom","customType":"x""#) -> String {
+    private static func entry(_ id: String, _ parent: String?, _ more: String = #""type":"custom","customType":"x""#)
+        -> String
+    {
         #"{"id":"\#(id)","parentId":\#(parent.map { "\"\($0)\"" } ?? "null"),"timestamp":"t",\#(more)}"#
     }
 
@@ -28,22 +31,34 @@ import Testing
         }
     }
 
-    @Test(arguments: [
-        ([header, "{broken", entry("1", nil)], ["broken_line:2"]),
-        ([header, entry("1", nil), header, entry("2", "1")], ["second_header:3"]),
-        ([header, entry("1", nil), entry("1", nil, #""type":"label","targetId":"1""#)], ["duplicate_id:3", "several_roots:0"]),
-        ([header, entry("1", "gone")], ["orphan:2"]),
-        ([header, entry("1", "2"), entry("2", nil)], ["forward_parent:2"]),
-        ([header, entry("1", "3"), entry("2", "1"), entry("3", "2"), entry("4", "3")], ["cycle:2", "cycle:3", "cycle:4"]),
-        ([header, entry("1", "1")], ["cycle:2"]),
-        ([header, entry("1", nil), entry("2", nil)], ["several_roots:0"]),
-        ([header, entry("1", nil, #""type":"leaf","targetId":"x""#)], ["unknown_leaf_target:2"]),
-        ([header, entry("1", nil, #""type":"label","targetId":"x","label":"l""#)], ["unknown_label_target:2"]),
-        ([header, entry("1", nil), entry("2", "1", #""type":"compaction","summary":"s","firstKeptEntryId":"x""#)], ["unknown_kept_entry:3"]),
-        ([header, entry("1", nil, #""type":"of_the_future""#)], ["unknown_type:2"]),
-        (["{}"], ["no_session:0"]), ([], ["no_session:0"]),
-        ([header.replacing("\"s\"", with: "\"t\""), entry("1", nil)], ["wrong_name:1"]),
-    ] as [([String], [String])])
+    @Test(
+        arguments: [
+            ([header, "{broken", entry("1", nil)], ["broken_line:2"]),
+            ([header, entry("1", nil), header, entry("2", "1")], ["second_header:3"]),
+            (
+                [header, entry("1", nil), entry("1", nil, #""type":"label","targetId":"1""#)],
+                ["duplicate_id:3", "several_roots:0"]
+            ),
+            ([header, entry("1", "gone")], ["orphan:2"]),
+            ([header, entry("1", "2"), entry("2", nil)], ["forward_parent:2"]),
+            (
+                [header, entry("1", "3"), entry("2", "1"), entry("3", "2"), entry("4", "3")],
+                ["cycle:2", "cycle:3", "cycle:4"]
+            ),
+            ([header, entry("1", "1")], ["cycle:2"]),
+            ([header, entry("1", nil), entry("2", nil)], ["several_roots:0"]),
+            ([header, entry("1", nil, #""type":"leaf","targetId":"x""#)], ["unknown_leaf_target:2"]),
+            ([header, entry("1", nil, #""type":"label","targetId":"x","label":"l""#)], ["unknown_label_target:2"]),
+            (
+                [
+                    header, entry("1", nil),
+                    entry("2", "1", #""type":"compaction","summary":"s","firstKeptEntryId":"x""#),
+                ], ["unknown_kept_entry:3"]
+            ),
+            ([header, entry("1", nil, #""type":"of_the_future""#)], ["unknown_type:2"]),
+            (["{}"], ["no_session:0"]), ([], ["no_session:0"]),
+            ([header.replacing("\"s\"", with: "\"t\""), entry("1", nil)], ["wrong_name:1"]),
+        ] as [([String], [String])])
     func `each disorder is found, with its line`(_ lines: [String], _ expected: [String]) {
         #expect(kinds(lines) == expected)
     }
@@ -80,14 +95,26 @@ import Testing
     @Test func `orphans become roots, children come behind their parents, circles are cut`() throws {
         let orphan = try repaired([Self.header, Self.entry("1", "gone", #""type":"x","k":1.0"#)])
         #expect(orphan.lines[1] == Self.entry("1", nil, #""type":"x","k":1.0"#))
-        let forward = try repaired([Self.header, Self.entry("1", "3"), Self.entry("2", "1"), Self.entry("3", nil), Self.entry("4", nil)])
-        #expect(forward.lines == [Self.header, Self.entry("3", nil), Self.entry("1", "3"), Self.entry("2", "1"), Self.entry("4", nil)])
-        let circle = try repaired([Self.header, Self.entry("1", "3"), Self.entry("2", "1"), Self.entry("3", "2"), Self.entry("4", "3")])
-        #expect(circle.lines == [Self.header, Self.entry("1", nil), Self.entry("2", "1"), Self.entry("3", "2"), Self.entry("4", "3")])
+        let forward = try repaired([
+            Self.header, Self.entry("1", "3"), Self.entry("2", "1"), Self.entry("3", nil), Self.entry("4", nil),
+        ])
+        #expect(
+            forward.lines == [
+                Self.header, Self.entry("3", nil), Self.entry("1", "3"), Self.entry("2", "1"), Self.entry("4", nil),
+            ])
+        let circle = try repaired([
+            Self.header, Self.entry("1", "3"), Self.entry("2", "1"), Self.entry("3", "2"), Self.entry("4", "3"),
+        ])
+        #expect(
+            circle.lines == [
+                Self.header, Self.entry("1", nil), Self.entry("2", "1"), Self.entry("3", "2"), Self.entry("4", "3"),
+            ])
     }
 
     @Test func `lines that are there twice are there once, and of two entries with one id the last keeps it`() throws {
-        let twice = try repaired([Self.header, Self.entry("1", nil), Self.entry("2", "1"), Self.entry("1", nil), Self.entry("2", "1")])
+        let twice = try repaired([
+            Self.header, Self.entry("1", nil), Self.entry("2", "1"), Self.entry("1", nil), Self.entry("2", "1"),
+        ])
         #expect(twice.lines == [Self.header, Self.entry("1", nil), Self.entry("2", "1")])
         let other = Self.entry("1", nil, #""type":"session_info","name":"later""#)
         let twins = try repaired([Self.header, Self.entry("1", nil), other, Self.entry("2", "1")])
@@ -118,7 +145,9 @@ import Testing
             case 1: lines.remove(at: place)
             case 2: lines.swapAt(place, Int.random(in: 1..<lines.count, using: &generator))
             case 3: lines.insert(lines[Int.random(in: 1..<lines.count, using: &generator)], at: place)
-            case 4: lines[place][Int.random(in: 0..<lines[place].count, using: &generator)] = UInt8.random(in: 1...255, using: &generator)
+            case 4:
+                lines[place][Int.random(in: 0..<lines[place].count, using: &generator)] = UInt8.random(
+                    in: 1...255, using: &generator)
             default: lines.insert([0, 0, 0], at: place)
             }
         }

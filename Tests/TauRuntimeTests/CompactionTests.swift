@@ -85,7 +85,9 @@ import Testing
         }
     }
 
-    @Test func `a context that the model refuses as too long is compacted once, and the turn is tried again`() async throws {
+    @Test func `a context that the model refuses as too long is compacted once, and the turn is tried again`()
+        async throws
+    {
         let harness = RuntimeHarness(turns: [
             Self.answer(Self.long, tokens: 300), Self.overflow, StubProvider.text("SHORTER"),
             StubProvider.text("answered"),
@@ -105,9 +107,10 @@ import Testing
             #expect(events.last?["run"]?["error"] == .null)
             // The failed answer is in the session, and not in the context.
             #expect(harness.store.entries(of: id).contains { $0.json["message"]?["stopReason"] == "error" })
-            #expect(!harness.provider.requests[3].messages.contains { message in
-                if case .assistant(let answer) = message { answer.stopReason == .error } else { false }
-            })
+            #expect(
+                !harness.provider.requests[3].messages.contains { message in
+                    if case .assistant(let answer) = message { answer.stopReason == .error } else { false }
+                })
         }
     }
 
@@ -146,7 +149,8 @@ import Testing
         var limits = RuntimeLimits()
         limits.compaction.isEnabled = false
         let harness = RuntimeHarness(
-            turns: [Self.answer(Self.long, tokens: 990), Self.answer("second", tokens: 995), Self.overflow], limits: limits)
+            turns: [Self.answer(Self.long, tokens: 990), Self.answer("second", tokens: 995), Self.overflow],
+            limits: limits)
         try await harness.use { harness in
             let id = try await harness.newSession()
             for text in ["first \(Self.long)", "second", "third"] {
@@ -176,6 +180,26 @@ import Testing
                 try await harness.runtime.compact(id, instructions: nil)
             }
             #expect(again?.code == .conflict)
+        }
+    }
+
+    @Test func `a history that is longer than the model's window is summarised piece by piece`() async throws {
+        let harness = RuntimeHarness(
+            turns: [
+                StubProvider.text("PART ONE")
+            ] + (2...12).map { StubProvider.text("PART \($0)") })
+        let file = SessionStoreContract.file("long", (0..<8).map { "\($0) " + String(repeating: "x", count: 1000) })
+        try await harness.use { harness in
+            let id = try await harness.runtime.importSession(file.bytes).summary.id
+            let entry = try await harness.runtime.compact(id, instructions: nil)
+            let requests = harness.provider.requests.map { Self.text($0.messages.first) }
+            #expect(requests.count > 1)
+            #expect(requests[1].contains("PART ONE"))
+            #expect(entry.usage?.totalTokens == 12 * requests.count)
+            // Every message is in one of them, or kept.
+            let kept = try await harness.runtime.context(of: id, leaf: nil).context.messages
+                .map { String(decoding: $0.json, as: UTF8.self) }
+            for number in 0..<8 { #expect((requests + kept).contains { $0.contains("\(number) xxx") }) }
         }
     }
 
@@ -247,7 +271,9 @@ import Testing
                 SessionFile(header: try await harness.file(id).header, entries: harness.store.entries(of: id)))
             #expect(stored.leafID == first)
             let count = stored.entries.count
-            #expect(try await harness.runtime.branch(id, to: first, summarize: false, instructions: nil).summary.entryCount == count)
+            #expect(
+                try await harness.runtime.branch(id, to: first, summarize: false, instructions: nil).summary.entryCount
+                    == count)
             _ = try await harness.run("third", in: id)
             let texts = harness.provider.requests[2].messages.map(Self.text)
             #expect(texts == ["first", "one", "third"])

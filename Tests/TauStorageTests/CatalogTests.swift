@@ -140,7 +140,9 @@ import Testing
                     }
                 }
             }
-            for _ in 0..<4 { group.addTask { for _ in 0..<15 { _ = try await store.list(SessionQuery(search: "w1")) } } }
+            for _ in 0..<4 {
+                group.addTask { for _ in 0..<15 { _ = try await store.list(SessionQuery(search: "w1")) } }
+            }
             try await group.waitForAll()
         }
         #expect(try await store.list(SessionQuery()).sessions == truth(directory))
@@ -192,7 +194,9 @@ import Testing
     @Test func `a rebuild reads every file again and tells how far it is`() async throws {
         let directory = try StoreDirectory()
         let store = try directory.store()
-        for number in 0..<120 { try directory.write(SessionStoreContract.file("s\(number)", ["x"]).bytes, "s\(number)") }
+        for number in 0..<120 {
+            try directory.write(SessionStoreContract.file("s\(number)", ["x"]).bytes, "s\(number)")
+        }
         try directory.write(Array("no session\n".utf8), "broken")
         #expect(try await ids(store, "x").count == 120)
         let heard = Heard()

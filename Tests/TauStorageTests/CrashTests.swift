@@ -42,7 +42,8 @@ import Testing
         #expect(try await scenario.holds(writer.acknowledged(), "after the kill"))
     }
 
-    @Test func `two processes share a directory: each session has one of them, and what one leaves the other continues`()
+    @Test
+    func `two processes share a directory: each session has one of them, and what one leaves the other continues`()
         async throws
     {
         let scenario = try await CrashScenario(sessions: 3)

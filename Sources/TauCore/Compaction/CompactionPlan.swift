@@ -34,11 +34,12 @@ extension SessionTree {
 
         var plan = CompactionPlan(
             firstKeptEntryID: entries[path[cut.firstKept]].id,
-            summarized: messages(path, start..<summarizedEnd), turnPrefix: messages(path, summarizedEnd..<cut.firstKept),
+            summarized: messages(path, start..<summarizedEnd),
+            turnPrefix: messages(path, summarizedEnd..<cut.firstKept),
             previousSummary: nil, tokensBefore: TokenEstimate.tokens(of: context(of: leaf)), files: FileActivity(),
             systemMessage: systemMessage(path[...]))
         if let previous, case .compaction(let compaction) = entries[path[previous]].body {
-            plan.previousSummary = compaction.summary
+            plan.previousSummary = FileActivity.withoutLists(compaction.summary)
             plan.files.add(details: compaction.details)
             plan.summarized = retained(by: compaction, entries[path[previous]].id) + plan.summarized
         }
@@ -84,11 +85,13 @@ struct CompactionCut {
         }
         var tokens = 0
         for place in (start..<path.count).reversed() {
-            guard let role = entry(place).role, let json = entry(place).messageJSON.flatMap({ try? JSONValue(parsing: $0) })
+            guard let role = entry(place).role,
+                let json = entry(place).messageJSON.flatMap({ try? JSONValue(parsing: $0) })
             else { continue }
             tokens += TokenEstimate.tokens(of: role, json)
             guard tokens >= keepRecentTokens else { continue }
-            cut = candidates.first { $0 >= place } ?? cut
+            // Where only results of tools are behind it, the last place that can be cut: anything earlier keeps more.
+            cut = candidates.first { $0 >= place } ?? candidates.last ?? cut
             break
         }
         // Settings and labels directly before go with what they belong to.

@@ -42,6 +42,14 @@ public struct FileActivity: Sendable, Equatable {
         ]
     }
 
+    /// A summary without the lists at its end, which the next one gets anew.
+    static func withoutLists(_ summary: String) -> String {
+        let starts = ["\n\n<read-files>\n", "\n\n<modified-files>\n"].compactMap {
+            summary.firstRange(of: $0)?.lowerBound
+        }
+        return starts.min().map { String(summary[..<$0]) } ?? summary
+    }
+
     /// As it stands at the end of a summary; empty where there is nothing.
     public var text: String {
         var text = ""

@@ -9,10 +9,12 @@ public struct SummaryPrompt: Sendable, Equatable {
 
     public let text: String
 
-    /// The history before the cut. With a previous summary, that one is continued.
-    public static func history(_ plan: CompactionPlan, instructions: String?) -> SummaryPrompt {
-        let material = conversation(plan.summarized)
-        guard let previous = plan.previousSummary, !previous.isEmpty else {
+    /// A part of the history before the cut. With a previous summary, that one is continued.
+    public static func history(
+        _ transcript: Transcript, previous: String?, instructions: String?
+    ) -> SummaryPrompt {
+        let material = conversation(transcript)
+        guard let previous, !previous.isEmpty else {
             return SummaryPrompt(
                 text: """
                     \(material)
@@ -36,10 +38,10 @@ public struct SummaryPrompt: Sendable, Equatable {
     }
 
     /// The beginning of the turn that the cut splits.
-    public static func turnPrefix(_ plan: CompactionPlan) -> SummaryPrompt {
+    public static func turnPrefix(_ transcript: Transcript) -> SummaryPrompt {
         SummaryPrompt(
             text: """
-                \(conversation(plan.turnPrefix))
+                \(conversation(transcript))
 
                 This is the beginning of one long turn; its later part is kept word for word and follows your summary. Tell \
                 what the later part cannot be understood without, under these headings:
@@ -56,7 +58,7 @@ public struct SummaryPrompt: Sendable, Equatable {
     public static func branch(_ items: [ModelContext.Item], instructions: String?) -> SummaryPrompt {
         SummaryPrompt(
             text: """
-                \(conversation(items))
+                \(conversation(Transcript(items)))
 
                 The user has left this branch of the conversation and goes on from an earlier point. Summarise what was tried \
                 here and what came of it, so that the work is not done twice.
@@ -64,8 +66,8 @@ public struct SummaryPrompt: Sendable, Equatable {
                 """)
     }
 
-    private static func conversation(_ items: [ModelContext.Item]) -> String {
-        "<conversation>\n\(Transcript(items).text)\n</conversation>"
+    private static func conversation(_ transcript: Transcript) -> String {
+        "<conversation>\n\(transcript.text)\n</conversation>"
     }
 
     private static func focus(_ instructions: String?) -> String {

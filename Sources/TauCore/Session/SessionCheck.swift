@@ -95,9 +95,12 @@ public struct SessionCheck: Sendable {
             let isZeros = file.tornTail.allSatisfy { $0 == 0 }
             add(
                 .warning, .tornTail, file.lineCount + 1, nil,
-                "\(file.tornTail.count) bytes\(isZeros ? " of zeros" : "") of a torn line; they are cut off when the session is opened")
+                "\(file.tornTail.count) bytes\(isZeros ? " of zeros" : "") of a torn line; they are cut off when the session is opened"
+            )
         } else if file.bytes.last != UInt8(ascii: "\n") {
-            add(.note, .missingLineFeed, file.lineCount, nil, "the last line lacks its line feed; it gets one when it is opened")
+            add(
+                .note, .missingLineFeed, file.lineCount, nil,
+                "the last line lacks its line feed; it gets one when it is opened")
         }
     }
 
@@ -110,7 +113,9 @@ public struct SessionCheck: Sendable {
         for (index, entry) in file.entries.enumerated() {
             let line = lines[index]
             if !seen.insert(entry.id).inserted {
-                add(.error, .duplicateID, line, entry.id, "the id \(entry.id) was there before; readers see the last one")
+                add(
+                    .error, .duplicateID, line, entry.id,
+                    "the id \(entry.id) was there before; readers see the last one")
             }
             if let parent = entry.parentID {
                 if let place = tree.index(of: parent) {

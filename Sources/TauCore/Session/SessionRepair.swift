@@ -22,7 +22,9 @@ public struct SessionRepair: Sendable {
             if file.originalVersion < SessionHeader.currentVersion {
                 actions.append("version \(file.originalVersion) was migrated")
             }
-            if !file.findings.isEmpty { actions.append("\(file.findings.count) lines that cannot be read were left out") }
+            if !file.findings.isEmpty {
+                actions.append("\(file.findings.count) lines that cannot be read were left out")
+            }
             if !file.tornTail.isEmpty { actions.append("the torn end was cut off") }
         } else {
             let lines = SessionFile.splitLines(content).map { content[$0] }

@@ -9,7 +9,9 @@ public enum TokenEstimate {
         var trailing = 0
         for (index, item) in context.messages.enumerated().reversed() {
             guard let json = try? JSONValue(parsing: item.json) else { continue }
-            if item.role == .assistant, index >= context.freshStart, let counted = countedTokens(json) { return counted + trailing }
+            if item.role == .assistant, index >= context.freshStart, let counted = countedTokens(json) {
+                return counted + trailing
+            }
             trailing += tokens(of: item.role, json)
         }
         return trailing

@@ -145,7 +145,9 @@ struct SessionRoutes: Sendable {
     {
         let id = try Self.sessionID(context)
         var fields = try RequestFields(body)
-        if !fields.contains("entryId") { fields.refuse("entryId", "is required (null is the place before the first entry)") }
+        if !fields.contains("entryId") {
+            fields.refuse("entryId", "is required (null is the place before the first entry)")
+        }
         let entry = fields.string("entryId").map { EntryID(unchecked: $0) }
         let summarize = fields.bool("summarize") ?? false
         let instructions = fields.string("instructions", maxBytes: Self.maxInstructionBytes)

@@ -45,14 +45,15 @@ struct RunCompaction {
         let summarizer = Summarizer(
             model: context.model, provider: context.provider, limits: context.limits, environment: context.environment)
         let compaction: Compaction
+        var usage = Usage()
+        defer { context.run.update { $0.usage += usage } }
         do throws(ProviderError) {
-            compaction = try await summarizer.compaction(plan, instructions: nil)
+            compaction = try await summarizer.compaction(plan, instructions: nil, usage: &usage)
         } catch {
             context.logger.warning("a compaction failed", metadata: ["reason": "\(error)"])
             context.publish(.compactionEnd(nil, failure: error.message))
             return false
         }
-        if let usage = compaction.usage { context.run.update { $0.usage += usage } }
         let entries = try await context.session.append([.compaction(compaction)] + further)
         for entry in entries {
             context.run.update { $0.leafID = entry.id }

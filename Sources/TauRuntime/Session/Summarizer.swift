@@ -19,27 +19,35 @@ struct Summarizer: Sendable {
     /// Tokens of the summary of a branch that was left.
     private static let branchSummaryTokens = 2048
 
-    /// The compaction that the plan asks for.
-    func compaction(_ plan: CompactionPlan, instructions: String?) async throws(ProviderError) -> Compaction {
-        var usage = Usage()
+    /// The compaction that the plan asks for. `usage` grows with every call, also where a later one fails.
+    func compaction(
+        _ plan: CompactionPlan, instructions: String?, usage: inout Usage
+    ) async throws(ProviderError) -> Compaction {
         var parts: [String] = []
-        if !plan.summarized.isEmpty {
-            let prompt = SummaryPrompt.history(plan, instructions: instructions)
-            parts.append(try await answer(to: prompt, maxTokens: settings.reserveTokens / 5 * 4, &usage))
-        } else if let previous = plan.previousSummary {
-            parts.append(previous)
+        // A history that is longer than the window, as of a model with a larger one, is summarised piece by piece.
+        var history = plan.previousSummary
+        for piece in Transcript(plan.summarized).pieces(ofTokens: pieceTokens) {
+            let prompt = SummaryPrompt.history(piece, previous: history, instructions: instructions)
+            history = try await answer(to: prompt, maxTokens: settings.reserveTokens / 5 * 4, &usage)
         }
-        if !plan.turnPrefix.isEmpty {
-            // One after the other: a small local server has one slot.
-            let prefix = try await answer(
-                to: .turnPrefix(plan), maxTokens: settings.reserveTokens / 2, &usage)
-            parts.append("**The turn that goes on below began so:**\n\n\(prefix)")
+        if let history { parts.append(history) }
+        // One after the other: a small local server has one slot.
+        var beginnings: [String] = []
+        for piece in Transcript(plan.turnPrefix).pieces(ofTokens: pieceTokens) {
+            beginnings.append(try await answer(to: .turnPrefix(piece), maxTokens: settings.reserveTokens / 2, &usage))
+        }
+        if !beginnings.isEmpty {
+            let beginning = beginnings.joined(separator: "\n\n")
+            parts.append("**The turn that goes on below began so:**\n\n\(beginning)")
         }
         return Compaction(
             summary: parts.joined(separator: "\n\n---\n\n") + plan.files.text,
             firstKeptEntryID: plan.firstKeptEntryID, tokensBefore: plan.tokensBefore, systemMessage: plan.systemMessage,
             details: plan.files.details, usage: usage)
     }
+
+    /// What one call takes beside the prompt, an earlier summary and the new one.
+    private var pieceTokens: Int { max(model.contextWindow - 2 * settings.reserveTokens, model.contextWindow / 2) }
 
     func branchSummary(
         _ plan: BranchSummaryPlan, instructions: String?
@@ -63,8 +71,8 @@ struct Summarizer: Sendable {
             // Not the session's: its prompt cache is of no use here.
             sessionID: environment.identifiers.sessionID(at: time))
         var assembler = MessageAssembler()
+        defer { usage += assembler.usage }
         _ = try await provider.stream(request) { assembler.apply($0) }
-        usage += assembler.usage
         let text = assembler.content.compactMap(\.text).joined(separator: "\n")
         guard text.contains(where: { !$0.isWhitespace }) else {
             throw ProviderError(.malformed, "the model answered without a summary")

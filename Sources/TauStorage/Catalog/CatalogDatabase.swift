@@ -18,7 +18,8 @@ final class CatalogDatabase: Sendable {
         self.logger = logger
     }
 
-    func read<Value: Sendable>(_ body: @escaping @Sendable (Database) throws -> Value) async throws(StoreError) -> Value {
+    func read<Value: Sendable>(_ body: @escaping @Sendable (Database) throws -> Value) async throws(StoreError) -> Value
+    {
         do {
             return try await pool().read(body)
         } catch {

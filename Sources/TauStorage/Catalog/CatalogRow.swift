@@ -25,7 +25,9 @@ struct CatalogRow {
 
 extension CatalogRow: FetchableRecord {
     init(row: Row) throws {
-        func json(_ column: String) -> JSONValue? { (row[column] as String?).flatMap { try? JSONValue(parsing: $0.utf8) } }
+        func json(_ column: String) -> JSONValue? {
+            (row[column] as String?).flatMap { try? JSONValue(parsing: $0.utf8) }
+        }
         number = row["number"]
         id = SessionID(unchecked: row["id"])
         version = SessionDirectory.Version(

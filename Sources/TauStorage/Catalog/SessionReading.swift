@@ -69,7 +69,8 @@ struct SessionReading {
         row.totals = tree.totals
         row.settings = tree.settings(of: tree.leafID)
         // What stands behind the last line feed, or in an old version, is read again when it has changed.
-        let isContinuable = file.bytes.last == UInt8(ascii: "\n") && file.originalVersion == SessionHeader.currentVersion
+        let isContinuable =
+            file.bytes.last == UInt8(ascii: "\n") && file.originalVersion == SessionHeader.currentVersion
         row.readBytes = isContinuable ? file.bytes.count : .max
         try row.save(db)
         guard let number = row.number else { return }

@@ -43,6 +43,18 @@ final class FileHandle: Sendable {
         return bytes
     }
 
+    /// What begins at an offset, up to the next line feed or the end of the file; of a longer line, its beginning.
+    func readLine(at offset: Int, limit: Int = SessionFile.Limits().maxLineBytes) throws(StoreError) -> [UInt8] {
+        var line: [UInt8] = []
+        while line.count < limit {
+            let step = try read(at: offset + line.count, atMost: 64 << 10)
+            if let feed = step.firstIndex(of: UInt8(ascii: "\n")) { return line + step[..<feed] }
+            if step.isEmpty { break }
+            line += step
+        }
+        return line
+    }
+
     func write(_ bytes: ArraySlice<UInt8>, at offset: Int) throws(StoreError) {
         var failure: Int32 = 0
         bytes.withUnsafeBytes { buffer in

@@ -36,13 +36,6 @@ struct SessionExtent {
     }
 
     private func firstLine(_ size: Int) throws(StoreError) -> [UInt8] {
-        var bytes: [UInt8] = []
-        while bytes.count < min(size, limits.maxLineBytes) {
-            let step = try handle.read(at: bytes.count, atMost: min(Self.stepBytes, size - bytes.count))
-            guard !step.isEmpty else { break }
-            if let feed = step.firstIndex(of: UInt8(ascii: "\n")) { return bytes + step[...feed] }
-            bytes += step
-        }
-        return bytes
+        size == 0 ? [] : try handle.readLine(at: 0, limit: limits.maxLineBytes)
     }
 }

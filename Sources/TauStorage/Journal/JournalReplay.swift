@@ -60,9 +60,7 @@ struct JournalReplay {
                 try settle(direct, at: record.offset, in: file, isOwned: isOwned)
                 continue
             }
-            let start = max(0, record.offset - 1)
-            let found = try file.read(at: start, atMost: record.offset - start + record.content.count)
-            switch Self.place(of: record, in: found) {
+            switch try Self.place(of: record, in: file) {
             case .same: try file.write(record.content, at: record.offset)
             case .missing where !isOwned: try file.write(record.content, at: record.offset)
             case .missing: break
@@ -93,24 +91,24 @@ struct JournalReplay {
 
     private enum Place { case same, missing, other }
 
-    /// Compares a record with what its file has there; `found` begins one byte before.
-    private static func place(of record: JournalRecord, in found: [UInt8]) -> Place {
+    /// Compares a record with what its file has there.
+    private static func place(of record: JournalRecord, in file: FileHandle) throws(StoreError) -> Place {
         let feed = UInt8(ascii: "\n")
-        var found = found[...]
         if record.offset > 0 {
-            guard let before = found.popFirst() else { return .other }
+            guard let before = try file.read(at: record.offset - 1, atMost: 1).first else { return .other }
             guard before == feed || record.content.first == feed else { return .other }
         }
-        if found.elementsEqual(record.content) { return .same }
-        // What a power cut leaves of a line is a part of it, zeros, or both in turn; it is never another entry.
-        var lineStart = found.startIndex
-        for (index, byte) in zip(found.indices, record.content) {
+        let found = try file.read(at: record.offset, atMost: record.content.count)
+        var lineStart = 0
+        for (index, byte) in record.content.enumerated() {
+            guard index < found.count else { return .missing }
             guard found[index] == byte else {
-                let line = found[lineStart...].prefix { $0 != feed }
-                return (try? Entry(line: line)) == nil ? .missing : .other
+                // What a power cut leaves of a line is a part of it, zeros, or both in turn; it is never another entry.
+                let line = try file.readLine(at: record.offset + lineStart)
+                return (try? Entry(line: line[...])) == nil ? .missing : .other
             }
             if byte == feed { lineStart = index + 1 }
         }
-        return .missing
+        return .same
     }
 }

@@ -15,9 +15,13 @@ extension StoreBench {
         // Another store on the same directory, as after a start: it compares all files.
         let other = try self.store("list")
         figures.append(
-            Figure("list: read \(count) new sessions into the catalogue", try await time { try await Self.page(store) }, "ms"))
+            Figure(
+                "list: read \(count) new sessions into the catalogue", try await time { try await Self.page(store) },
+                "ms"))
         figures.append(
-            Figure("list: first page after a start, \(count) sessions", try await time { try await Self.page(other) }, "ms"))
+            Figure(
+                "list: first page after a start, \(count) sessions", try await time { try await Self.page(other) }, "ms"
+            ))
         var timings: [Double] = []
         var query = SessionQuery(limit: 50)
         for _ in 0..<100 {

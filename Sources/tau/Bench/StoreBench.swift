@@ -13,7 +13,8 @@ struct StoreBench {
 
     func store(_ name: String) throws -> JSONLSessionStore {
         try JSONLSessionStore(
-            directory: directory.path + "/" + name, catalog: directory.path + "/\(name).sqlite", threads: BlockingThreads(count: 16),
+            directory: directory.path + "/" + name, catalog: directory.path + "/\(name).sqlite",
+            threads: BlockingThreads(count: 16),
             logger: Self.logger)
     }
 

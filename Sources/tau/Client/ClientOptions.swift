@@ -76,11 +76,11 @@ struct ClientOptions: ParsableArguments {
         var overrides = ServerConfiguration.Overrides()
         overrides.configurationFile = config
         overrides.set("data.dir", dataDir)
-        let directory = try await ServerConfiguration.load(overrides).dataDirectory
-        if var address = ServerPresence.find(dataDirectory: directory) {
+        let configuration = try await ServerConfiguration.load(overrides)
+        if var address = ServerPresence.find(dataDirectory: configuration.dataDirectory) {
             if let key { address.key = key }
             return try await body(address)
         }
-        try await withEmbeddedServer(dataDirectory: directory, configurationFile: config, body)
+        try await withEmbeddedServer(configuration, body)
     }
 }

@@ -65,7 +65,8 @@ struct ServeCommand: AsyncParsableCommand {
             }
         } catch let error as IOError where error.errnoCode == EADDRINUSE {
             let configuration = composition.configuration
-            Terminal.complain("\(configuration.host):\(configuration.port) is in use already; choose another with --port")
+            Terminal.complain(
+                "\(configuration.host):\(configuration.port) is in use already; choose another with --port")
             throw ExitCode(1)
         } catch {
             Terminal.complain("the server stopped: \(error)")

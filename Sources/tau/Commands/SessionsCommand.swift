@@ -4,7 +4,8 @@ internal import TauCore
 /// `tau sessions`: conversations.
 struct SessionsCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "sessions", abstract: "List, show, branch, fork, compact, label, rename, export, import and delete sessions.",
+        commandName: "sessions",
+        abstract: "List, show, branch, fork, compact, label, rename, export, import and delete sessions.",
         discussion: """
             EXAMPLES
               tau sessions list

@@ -65,7 +65,8 @@ struct StoreCheckCommand: AsyncParsableCommand {
                     report.check = SessionCheck(content, name: name, limits: limits)
                     if repair, report.hasErrors { report.repair(content, name, limits, in: directory) }
                 } else {
-                    report.problem = "it is no regular file, or longer than \(configuration.maxImportBytes) bytes (http.maxImportBytes)"
+                    report.problem =
+                        "it is no regular file, or longer than \(configuration.maxImportBytes) bytes (http.maxImportBytes)"
                 }
             } catch {
                 report.problem = "\(error)"

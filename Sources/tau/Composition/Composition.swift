@@ -49,7 +49,8 @@ struct Composition {
                 store: store, models: models, tools: tools, environment: environment, limits: configuration.runtime,
                 defaultSystemPrompt: configuration.systemPrompt)
             return Composition(
-                configuration: configuration, logger: logger, runtime: runtime, store: store, authenticator: try AdminKey(key),
+                configuration: configuration, logger: logger, runtime: runtime, store: store,
+                authenticator: try AdminKey(key),
                 models: models, keyFile: keyFile)
         } catch {
             await models.shutdown()
@@ -59,7 +60,8 @@ struct Composition {
 
     /// Serves until the process is told to stop, or `stop` returns; then finishes what runs, within `http.drainSeconds`.
     func serve(
-        signals: [UnixSignal], onListening: @escaping @Sendable (Int) async -> Void
+        signals: [UnixSignal], until stop: (@Sendable () async -> Void)? = nil,
+        onListening: @escaping @Sendable (Int) async -> Void
     ) async throws {
         var edge = EdgeConfiguration(now: Self.now)
         edge.maxBodyBytes = configuration.maxBodyBytes
@@ -69,18 +71,21 @@ struct Composition {
             runtime: runtime, authenticator: authenticator, host: configuration.host, port: configuration.port,
             configuration: edge, logger: logger, onListening: onListening)
         // Stopped from the last to the first: new work is refused, connections end, runs finish.
+        let services: [any Service] = [
+            StoreUpkeep(store: store, checkpointSeconds: configuration.checkpointSeconds), runtime.supervisor, server,
+            DrainService(runtime: runtime),
+        ]
         var group = ServiceGroupConfiguration(
-            services: [
-                StoreUpkeep(store: store, checkpointSeconds: configuration.checkpointSeconds), runtime.supervisor,
-                server, DrainService(runtime: runtime),
-            ],
-            gracefulShutdownSignals: signals, logger: logger)
+            services: services.map { .init(service: $0) }, gracefulShutdownSignals: signals, logger: logger)
+        if let stop {
+            group.services.append(
+                .init(service: StopService(stop: stop), successTerminationBehavior: .gracefullyShutdownGroup))
+        }
         group.maximumGracefulShutdownDuration = .seconds(configuration.drainSeconds)
         group.maximumCancellationDuration = .seconds(10)
-        let services = ServiceGroup(configuration: group)
         let result: Result<Void, any Error>
         do {
-            try await services.run()
+            try await ServiceGroup(configuration: group).run()
             result = .success(())
         } catch {
             result = .failure(error)
@@ -144,6 +149,13 @@ private struct StoreUpkeep: Service {
     func run() async throws {
         await cancelWhenGracefulShutdown { await store.maintain(checkpointSeconds: checkpointSeconds) }
     }
+}
+
+/// Ends the server when what it was started for is done.
+private struct StopService: Service {
+    let stop: @Sendable () async -> Void
+
+    func run() async { await stop() }
 }
 
 /// Refuses new work as soon as the shutdown begins. It stands last, so it is stopped first.

@@ -5,37 +5,36 @@ internal import TauLimits
 ///
 /// Commands speak to it as to any server, so there is one way for everything; its key is made for it alone.
 func withEmbeddedServer<Result: Sendable>(
-    dataDirectory: String?, configurationFile: String?,
-    _ body: @escaping @Sendable (ServerAddress) async throws -> Result
+    _ configuration: ServerConfiguration, _ body: @escaping @Sendable (ServerAddress) async throws -> Result
 ) async throws -> Result {
-    var overrides = ServerConfiguration.Overrides()
-    overrides.configurationFile = configurationFile
-    overrides.set("data.dir", dataDirectory)
-    var configuration = try await ServerConfiguration.load(overrides)
+    var configuration = configuration
     configuration.host = "127.0.0.1"
     configuration.port = 0
     configuration.logLevel = "error"
     let key = AdminKey.generate()
     configuration.adminKey = key
     let composition = try await Composition.make(configuration)
-    let (ports, continuation) = AsyncStream.makeStream(of: Int.self, bufferingPolicy: .bufferingOldest(1))
+    let (ports, portContinuation) = AsyncStream.makeStream(of: Int.self, bufferingPolicy: .bufferingOldest(1))
+    // Finished, not fed: its end is the signal to stop.
+    let (end, endContinuation) = AsyncStream.makeStream(of: Never.self)
 
     return try await withThrowingTaskGroup(of: Result?.self) { group in
         group.addTask {
-            defer { continuation.finish() }
-            try await composition.serve(signals: []) { continuation.yield($0) }
+            defer { portContinuation.finish() }
+            try await composition.serve(signals: [], until: { for await _ in end {} }) { portContinuation.yield($0) }
             return nil
         }
         group.addTask {
+            defer { endContinuation.finish() }
             for await port in ports {
                 return try await body(ServerAddress(url: "http://127.0.0.1:\(port)", key: key))
             }
             return nil
         }
-        defer { group.cancelAll() }
-        while let result = try await group.next() {
-            if let result { return result }
-        }
-        throw CancellationError()
+        var result: Result?
+        // Both end on their own: the server when the body is done, the body when there is no server.
+        for try await value in group { result = value ?? result }
+        guard let result else { throw CancellationError() }
+        return result
     }
 }

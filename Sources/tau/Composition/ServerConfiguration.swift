@@ -158,7 +158,8 @@ extension RuntimeLimits {
         maxParallelTools = try settings.integer("runs.maxParallelTools", 1...256) ?? maxParallelTools
         maxQueuedMessages = try settings.integer("runs.maxQueuedMessages", 1...10_000) ?? maxQueuedMessages
         journalBytes = try settings.integer("runs.journalBytes", 65_536...(1 << 30)) ?? journalBytes
-        compaction.isEnabled = try settings.choice("compaction.enabled", ["true", "false"]).map { $0 == "true" } ?? compaction.isEnabled
+        compaction.isEnabled =
+            try settings.choice("compaction.enabled", ["true", "false"]).map { $0 == "true" } ?? compaction.isEnabled
         compaction.reserveTokens =
             try settings.integer("compaction.reserveTokens", 256...10_000_000) ?? compaction.reserveTokens
         compaction.keepRecentTokens =

@@ -34,8 +34,7 @@ struct ServerPresence: ~Copyable {
     private static func path(_ dataDirectory: String) -> String { dataDirectory + "/server.json" }
 
     /// The server that runs on a data directory; nil if none does.
-    static func find(dataDirectory: String?) -> ServerAddress? {
-        let directory = dataDirectory ?? ServerConfiguration().dataDirectory
+    static func find(dataDirectory directory: String) -> ServerAddress? {
         let file = open(path(directory), O_RDONLY | O_CLOEXEC | O_NOFOLLOW)
         guard file >= 0 else { return nil }
         defer { close(file) }

@@ -1,0 +1,282 @@
+import Foundation
+import Logging
+import Synchronization
+import TauCore
+import TauSystem
+import TauTestKit
+import Testing
+
+@testable import TauStorage
+
+/// The journal's records, its file, and its replay.
+@Suite struct JournalTests {
+    private static let session = SessionID(unchecked: "s")
+
+    private func buffer(_ count: Int, from sequence: UInt64 = 100) -> JournalBuffer {
+        var buffer = JournalBuffer(nextSequence: sequence)
+        for number in 0..<count {
+            buffer.add(.append, Self.session, offset: number * 10) { $0 += Array("line \(number)\n".utf8) }
+        }
+        return buffer
+    }
+
+    @Test func `records come back as they were, and a torn one ends them at every byte`() {
+        var buffer = buffer(3)
+        buffer.add(.release, Self.session, offset: 30)
+        buffer.addDirect(Self.session, offset: 40, content: Array("long".utf8))
+        let records = JournalRecord.records(in: buffer.bytes + [UInt8](repeating: 0, count: 4096))
+        #expect(records.map(\.kind) == [.append, .append, .append, .release, .direct])
+        #expect(records.map(\.sequence) == [100, 101, 102, 103, 104])
+        #expect(records.map(\.offset) == [0, 10, 20, 30, 40])
+        #expect(Array(records[1].content) == Array("line 1\n".utf8))
+        #expect(records[4].directContent?.count == 4)
+        var ends: [Int] = []
+        for length in 0...buffer.bytes.count {
+            let found = JournalRecord.records(in: Array(buffer.bytes.prefix(length)))
+            #expect(found.map(\.sequence) == records.prefix(found.count).map(\.sequence))
+            if found.count > ends.count { ends.append(length) }
+        }
+        // Each record is there from its last byte on, and not earlier.
+        #expect(ends.count == 5 && ends.last == buffer.bytes.count)
+    }
+
+    @Test func `a record with one wrong bit is none`() {
+        let bytes = buffer(2).bytes
+        for position in bytes.indices {
+            for bit in 0..<8 {
+                var wrong = bytes
+                wrong[position] ^= 1 << bit
+                #expect(JournalRecord.records(in: wrong).count < 2)
+            }
+        }
+    }
+
+    @Test func `what an earlier pass over the file left behind the last record is no record`() {
+        let old = buffer(5, from: 100).bytes
+        let new = buffer(2, from: 200).bytes
+        let bytes = new + old[new.count...]
+        #expect(JournalRecord.records(in: bytes).map(\.sequence) == [200, 201])
+        #expect(JournalRecord.records(in: []).isEmpty)
+    }
+
+    @Test func `what was released or taken back is not pending`() {
+        var buffer = buffer(2)
+        buffer.add(.cancel, Self.session, offset: 10)
+        buffer.add(.append, Self.session, offset: 10) { $0 += Array("other\n".utf8) }
+        let pending = JournalReplay.pending(JournalRecord.records(in: buffer.bytes))
+        #expect(pending[Self.session]?.map { String(decoding: $0.content, as: UTF8.self) } == ["line 0\n", "other\n"])
+        buffer.add(.release, Self.session, offset: 16)
+        #expect(JournalReplay.pending(JournalRecord.records(in: buffer.bytes)).isEmpty)
+    }
+
+    // MARK: Replay
+
+    /// A store that has appended and is gone without a word, as after a crash; the session's file was made shorter.
+    private func crashed(_ directory: StoreDirectory, keeping length: (SessionFile) -> Int) async throws -> SessionFile
+    {
+        let file = SessionStoreContract.file("s", ["a"])
+        let b = SessionStoreContract.entry("b", after: file.entries[0])
+        let c = SessionStoreContract.entry("c", after: b)
+        do {
+            let store = try directory.store()
+            try await store.create(file)
+            try await store.append([b], to: file.header.id, after: file.entries[0].id)
+            try await store.append([c], to: file.header.id, after: b.id)
+        }
+        let whole = try SessionFile(parsing: try directory.read("s"))
+        #expect(whole.entries.count == 3)
+        try FileHandle(forUpdating: URL(fileURLWithPath: directory.file("s"))).truncate(atOffset: UInt64(length(file)))
+        return whole
+    }
+
+    private func journals(_ directory: StoreDirectory) -> [String] {
+        ((try? FileManager.default.contentsOfDirectory(atPath: directory.path + "/.journal")) ?? []).sorted()
+    }
+
+    @Test func `appends that the file has lost come back from the journal, which then goes`() async throws {
+        let directory = try StoreDirectory()
+        let whole = try await crashed(directory) { $0.bytes.count }
+        #expect(journals(directory).count == 1)
+        let store = try directory.store()
+        // Whoever asks first: an export, a list, an open.
+        #expect(try await store.export(Self.session).bytes() == whole.bytes)
+        #expect(journals(directory).isEmpty)
+        #expect(try await store.open(Self.session).bytes == whole.bytes)
+    }
+
+    @Test func `a list after a crash has what the journal has`() async throws {
+        let directory = try StoreDirectory()
+        _ = try await crashed(directory) { $0.bytes.count }
+        #expect(try await directory.store().list(SessionQuery()).sessions.map(\.entryCount) == [3])
+    }
+
+    @Test func `a journal never writes over another entry: it is kept aside, and said so`() async throws {
+        let directory = try StoreDirectory()
+        _ = try await crashed(directory) { $0.bytes.count }
+        let file = SessionStoreContract.file("s", ["a"])
+        let other = SessionStoreContract.entry("of somebody else", after: file.entries[0])
+        let bytes = file.bytes + other.line + [UInt8(ascii: "\n")]
+        try directory.write(bytes, "s")
+        let collected = CollectingLogHandler.Lines()
+        let store = try directory.store(Logger(label: "test") { _ in CollectingLogHandler(collected: collected) })
+        #expect(try await store.open(Self.session).bytes == bytes)
+        #expect(journals(directory).count == 1 && journals(directory)[0].hasSuffix(".kept"))
+        #expect(collected.all.contains { $0.hasPrefix("error") })
+    }
+
+    @Test func `a journal of a session that is gone is of no use, and goes`() async throws {
+        let directory = try StoreDirectory()
+        _ = try await crashed(directory) { $0.bytes.count }
+        try FileManager.default.removeItem(atPath: directory.file("s"))
+        #expect(try await directory.store().list(SessionQuery()).sessions.isEmpty)
+        #expect(journals(directory).isEmpty)
+        #expect(!FileManager.default.fileExists(atPath: directory.file("s")))
+    }
+
+    @Test func `rubbish in the journal's place harms nothing`() async throws {
+        let directory = try StoreDirectory()
+        let whole = try await crashed(directory) { $0.bytes.count }
+        for (name, content) in [
+            ("1.journal", [0]), ("2.journal", [UInt8](repeating: 0xFF, count: 9000)), ("half", [1]),
+        ] {
+            try Data(content as [UInt8]).write(to: URL(fileURLWithPath: directory.path + "/.journal/" + name))
+        }
+        #expect(try await directory.store().open(Self.session).bytes == whole.bytes)
+        #expect(journals(directory).isEmpty)
+    }
+
+    @Test func `a living process's journal is left alone, and a clean end leaves none`() async throws {
+        let directory = try StoreDirectory()
+        let store = try directory.store()
+        let file = SessionStoreContract.file("s", ["a"])
+        try await store.create(file)
+        let b = SessionStoreContract.entry("b", after: file.entries[0])
+        try await store.append([b], to: Self.session, after: file.entries[0].id)
+        let second = try directory.store()
+        #expect(try await second.list(SessionQuery()).sessions.count == 1)
+        #expect(journals(directory).count == 1)
+        try await store.checkpoint()
+        await store.close(Self.session)
+        try await store.shutDown()
+        #expect(journals(directory).isEmpty)
+        #expect(try await second.open(Self.session).entries.count == 2)
+    }
+
+    @Test func `the journal is used again and again within its bound`() async throws {
+        let directory = try StoreDirectory()
+        var limits = JournalLimits()
+        limits.maxBytes = 300_000
+        limits.directBytes = 20_000
+        let store = try JSONLSessionStore(
+            directory: directory.path, catalog: directory.catalogPath, journalLimits: limits,
+            threads: BlockingThreads(count: 2), logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() })
+        let file = SessionStoreContract.file("s")
+        try await store.create(file)
+        var last: Entry?
+        for number in 0..<300 {
+            // Also some that go straight into the file.
+            let text = "\(number) " + String(repeating: "x", count: number % 50 == 0 ? 30_000 : 3000)
+            let entry = SessionStoreContract.entry(text, after: last)
+            try await store.append([entry], to: Self.session, after: last?.id)
+            last = entry
+        }
+        let journal = directory.path + "/.journal/" + (journals(directory).first ?? "")
+        let size = try FileManager.default.attributesOfItem(atPath: journal)[.size] as? Int ?? 0
+        #expect(size > 0 && size <= 300_000)
+        #expect(try SessionFile(parsing: try directory.read("s")).entries.count == 300)
+    }
+
+    // MARK: A full disk
+
+    @Test(.enabled(if: geteuid() == 0, "mounting a small file system needs root"))
+    func `on a full disk appends fail one by one, files stay valid, and all goes on when there is space`() async throws
+    {
+        let mount = try StoreDirectory()
+        try mountSmall(mount.path, "1m")
+        defer { try? shell("umount", mount.path) }
+        let directory = try StoreDirectory(mount.path)
+        let store = try directory.store()
+        let files = (0..<5).map { SessionStoreContract.file("s\($0)") }
+        for file in files { try await store.create(file) }
+        let filling = Filling(store: store, ids: files.map(\.header.id))
+        func check(_ moment: Comment) throws {
+            for file in files {
+                let content = try SessionFile(parsing: try directory.read(file.header.id.rawValue))
+                #expect(content.entries.map(\.id) == filling.entries(of: file.header.id), moment)
+                #expect(content.tornTail.isEmpty && content.findings.isEmpty, moment)
+            }
+        }
+        await filling.fill()
+        #expect(filling.failures > 0)
+        try check("full")
+        try shell("mount", "-o", "remount,size=8m", mount.path)
+        let count = filling.entryCount
+        await filling.fill()
+        #expect(filling.failures == 0)
+        #expect(filling.entryCount > count)
+        try check("space again")
+        // What was refused does not come back from the journal.
+        let other = try directory.store()
+        for file in files {
+            await store.close(file.header.id)
+            let ids = try await other.open(file.header.id).entries.map(\.id)
+            #expect(ids == filling.entries(of: file.header.id))
+        }
+    }
+
+    private func mountSmall(_ path: String, _ size: String) throws {
+        try shell("mount", "-t", "tmpfs", "-o", "size=\(size)", "tau-test", path)
+    }
+
+    private func shell(_ arguments: String...) throws {
+        let process = Process()
+        process.executableURL = URL(fileURLWithPath: "/usr/bin/env")
+        process.arguments = arguments
+        try process.run()
+        process.waitUntilExit()
+        try #require(process.terminationStatus == 0)
+    }
+}
+
+/// Appends to several sessions at once, and remembers what was acknowledged.
+private final class Filling: Sendable {
+    private let store: JSONLSessionStore
+    private let ids: [SessionID]
+    private let stored = Mutex<[SessionID: [EntryID]]>([:])
+    private let failed = Mutex(0)
+
+    init(store: JSONLSessionStore, ids: [SessionID]) {
+        self.store = store
+        self.ids = ids
+    }
+
+    func entries(of id: SessionID) -> [EntryID] { stored.withLock { $0[id] ?? [] } }
+    var entryCount: Int { stored.withLock { $0.values.reduce(0) { $0 + $1.count } } }
+    /// Of the last `fill`.
+    var failures: Int { failed.withLock { $0 } }
+
+    func fill() async {
+        failed.withLock { $0 = 0 }
+        await withTaskGroup(of: Void.self) { group in
+            for id in ids { group.addTask { await self.fill(id) } }
+        }
+    }
+
+    private func fill(_ id: SessionID) async {
+        let text = String(repeating: "x", count: 700)
+        for number in 0..<400 where failures <= 20 {
+            let before = entries(of: id)
+            let message = UserMessage(content: [.text(text)], timestamp: Timestamp(milliseconds: 0))
+            let entry = Entry(
+                .message(.user(message)), id: EntryID(unchecked: "\(id)-\(before.count)-\(number)"),
+                parentID: before.last, timestamp: Timestamp(milliseconds: 0))
+            do throws(StoreError) {
+                try await store.append([entry], to: id, after: before.last)
+                stored.withLock { $0[id, default: []].append(entry.id) }
+            } catch {
+                #expect(error.code == .unavailable)
+                failed.withLock { $0 += 1 }
+            }
+        }
+    }
+}
