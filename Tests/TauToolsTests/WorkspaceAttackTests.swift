@@ -81,10 +81,9 @@ import Testing
 
     @Test(.timeLimit(.minutes(1))) func `a FIFO is refused without waiting for a writer`() async throws {
         let server = try await trappedServer()
-        let begin = monotonicMilliseconds()
+        // Waiting would last for ever: nobody writes.
         let failure = try await server.failure("read", ["path": "fifo"])
         #expect(failure.message.contains("not a regular file"))
-        #expect(monotonicMilliseconds() - begin < 1000)
         _ = try await server.failure("write", ["path": "fifo", "content": "x"])
     }
 

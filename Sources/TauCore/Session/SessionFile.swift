@@ -101,12 +101,29 @@ public struct SessionFile: Sendable {
         var start = 0
         content.withUnsafeBufferPointer { buffer in
             while start < buffer.count {
-                let end = buffer[start...].firstIndex(of: UInt8(ascii: "\n")) ?? buffer.count
+                let end = nextLineFeed(in: buffer, from: start)
                 lines.append(start..<end)
                 start = end + 1
             }
         }
         return lines
+    }
+
+    /// Where the next line feed is, or the end; eight bytes at a time.
+    private static func nextLineFeed(in buffer: UnsafeBufferPointer<UInt8>, from start: Int) -> Int {
+        let ones: UInt64 = 0x0101_0101_0101_0101
+        let raw = UnsafeRawBufferPointer(buffer)
+        var position = start
+        while position &+ 8 <= buffer.count {
+            // Little-endian: the lowest byte that differs from none is the first one.
+            let word = UInt64(littleEndian: raw.loadUnaligned(fromByteOffset: position, as: UInt64.self))
+            let difference = word ^ (ones &* 0x0A)
+            let found = (difference &- ones) & ~difference & (ones &* 0x80)
+            if found != 0 { return position + found.trailingZeroBitCount / 8 }
+            position &+= 8
+        }
+        while position < buffer.count, buffer[position] != UInt8(ascii: "\n") { position += 1 }
+        return position
     }
 
     static func isBlank(_ line: ArraySlice<UInt8>) -> Bool {

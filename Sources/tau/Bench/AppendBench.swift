@@ -59,7 +59,7 @@ extension StoreBench {
         return Double(count) / (clock.now - start).seconds
     }
 
-    private func live(_ id: String, in store: JSONLSessionStore, entries count: Int) async throws -> LiveSession {
+    func live(_ id: String, in store: JSONLSessionStore, entries count: Int) async throws -> LiveSession {
         let file = Self.session(count, id: id)
         try await store.create(file)
         return LiveSession(

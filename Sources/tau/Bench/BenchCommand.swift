@@ -39,7 +39,7 @@ struct BenchCommand: AsyncParsableCommand {
             if !json { for figure in new { print(figure.line) } }
         }
         try await measure("append") { try await StoreBench(directory).appends() }
-        try await measure("context") { try StoreBench(directory).contexts() }
+        try await measure("context") { try await StoreBench(directory).contexts() }
         try await measure("open") { try await StoreBench(directory).opens() }
         try await measure("list") { try await StoreBench(directory).lists() }
         try await measure("sessions") { try await ServerBench(directory).liveSessions() }
@@ -87,8 +87,9 @@ struct Figure {
 
     private static func short(_ value: Double) -> String {
         if value >= 100 { return String(Int(value.rounded())) }
-        let hundredths = (value * 100).rounded() / 100
-        return JSONWriter.javaScriptNumber(hundredths)
+        // Small numbers keep two digits that say something.
+        let unit = value < 0.1 ? 10_000.0 : 100
+        return JSONWriter.javaScriptNumber((value * unit).rounded() / unit)
     }
 }
 
