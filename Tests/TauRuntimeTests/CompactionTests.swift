@@ -277,6 +277,8 @@ import Testing
             _ = try await harness.run("third", in: id)
             let texts = harness.provider.requests[2].messages.map(Self.text)
             #expect(texts == ["first", "one", "third"])
+            let question = harness.store.entries(of: id).last { $0.role == .user }
+            #expect(question?.parentID == first)
             let unknown = await #expect(throws: RuntimeError.self) {
                 try await harness.runtime.branch(id, to: EntryID(unchecked: "x"), summarize: false, instructions: nil)
             }
