@@ -175,6 +175,17 @@ import Testing
         #expect(try await !ids(store, search).isEmpty == isFound)
     }
 
+    @Test func `the catalogue's files are their owner's alone`() async throws {
+        let directory = try StoreDirectory()
+        let store = try directory.store()
+        try await store.create(SessionStoreContract.file("one", ["secret words"]))
+        _ = try await store.list(SessionQuery())
+        for suffix in ["", "-wal", "-shm"] {
+            let attributes = try FileManager.default.attributesOfItem(atPath: directory.catalogPath + suffix)
+            #expect(attributes[.posixPermissions] as? Int == 0o600, "\(suffix)")
+        }
+    }
+
     @Test func `an old name is not found any more`() async throws {
         let directory = try StoreDirectory()
         let store = try directory.store()

@@ -70,6 +70,18 @@ import Testing
         #expect(try await store.export(id).bytes() == file.bytes)
     }
 
+    @Test func `what a crash left behind before it got its name is removed, once it is old`() async throws {
+        let directory = try StoreDirectory()
+        let store = try directory.store()
+        for name in [".new-odd-1", ".new-odd-2"] {
+            try Data(Self.header.utf8).write(to: URL(fileURLWithPath: directory.path + "/" + name))
+        }
+        let old: [FileAttributeKey: Any] = [.modificationDate: Date(timeIntervalSinceNow: -3600)]
+        try FileManager.default.setAttributes(old, ofItemAtPath: directory.path + "/.new-odd-1")
+        #expect(try await store.list(SessionQuery()).sessions.isEmpty)
+        #expect(try FileManager.default.contentsOfDirectory(atPath: directory.path) == [".new-odd-2"])
+    }
+
     /// Pi names its files by time and id. Under a wrong name a session would be listed under an id that opens nothing.
     @Test func `a file whose header names another session is corrupt, and not listed`() async throws {
         let directory = try StoreDirectory()

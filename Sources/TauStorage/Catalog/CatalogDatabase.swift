@@ -103,11 +103,14 @@ final class CatalogDatabase: Sendable {
         configuration.busyMode = .timeout(10)
         configuration.prepareDatabase { db in
             // After a power cut the last transactions may be missing, which is noticed; the file stays whole.
-            try db.execute(sql: "PRAGMA synchronous = NORMAL; PRAGMA cache_size = -1024")
+            try db.execute(
+                sql: "PRAGMA synchronous = NORMAL; PRAGMA cache_size = -1024; PRAGMA journal_size_limit = 16777216")
         }
-        let pool = try DatabasePool(path: path, configuration: configuration)
-        chmod(path, 0o600)
-        return pool
+        // SQLite gives its other files the mode that this one has.
+        let file = Glibc.open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0o600)
+        guard file >= 0, fchmod(file, 0o600) == 0 else { throw StoreError.system("open of the catalogue") }
+        Glibc.close(file)
+        return try DatabasePool(path: path, configuration: configuration)
     }
 
     /// `number` is the upper part of the row ids of a session's texts: row 0 is its name, row n its n-th entry.

@@ -52,10 +52,8 @@ final class SessionCatalog: Sendable {
     }
 
     func forget(_ id: SessionID) async throws(StoreError) {
-        state.withLock { state in
-            state.changed.remove(id)
-            state.hasOwnChanges = true
-        }
+        // Read again, it is found to be gone.
+        noteFile(of: id)
         try await database.write { db in try CatalogRow.remove(id, db) }
     }
 

@@ -59,6 +59,7 @@ package final class JSONLSessionStore: SessionStore {
                 }
                 try await catalog.readChangesIfOpen()
             } catch {
+                guard !Task.isCancelled else { return }
                 logger.warning("the store's upkeep failed; it is tried again", metadata: ["reason": "\(error)"])
             }
         }
@@ -180,7 +181,12 @@ package final class JSONLSessionStore: SessionStore {
             let handle = try directory.openLocked(id)
             try withExtendedLifetime(handle) { () throws(StoreError) in try directory.remove(id) }
         }
-        try await catalog.forget(id)
+        do throws(StoreError) {
+            try await catalog.forget(id)
+        } catch {
+            // The session is gone all the same; the catalogue notices at the next list.
+            logger.warning("a deleted session stays in the catalogue for now", metadata: ["reason": "\(error)"])
+        }
     }
 
     // MARK: Reading

@@ -26,7 +26,7 @@ final class SessionDirectory: Sendable {
 
     /// Makes a session's file with its content, locked; it appears whole or not at all.
     func create(_ id: SessionID, content: [UInt8]) throws(StoreError) -> FileHandle {
-        let temporary = ".new-\(id)-\(UInt64.random(in: .min ... .max))"
+        let temporary = "\(Self.newPrefix)\(id)-\(UInt64.random(in: .min ... .max))"
         let file = try write(content, to: temporary)
         guard linkat(handle.descriptor, temporary, handle.descriptor, name(id), 0) == 0 else {
             let error = StoreError.system("link")
@@ -42,7 +42,7 @@ final class SessionDirectory: Sendable {
     func replace(
         _ id: SessionID, with content: [UInt8], keepingOldAs version: Int
     ) throws(StoreError) -> FileHandle {
-        let temporary = ".new-\(id)-\(UInt64.random(in: .min ... .max))"
+        let temporary = "\(Self.newPrefix)\(id)-\(UInt64.random(in: .min ... .max))"
         let file = try write(content, to: temporary)
         let isKept = linkat(handle.descriptor, name(id), handle.descriptor, "\(name(id)).v\(version)", 0) == 0
         guard isKept || errno == EEXIST,
@@ -161,6 +161,7 @@ final class SessionDirectory: Sendable {
             let name = withUnsafePointer(to: &item.pointee.d_name) { pointer in
                 pointer.withMemoryRebound(to: CChar.self, capacity: 256) { String(cString: $0) }
             }
+            if name.hasPrefix(Self.newPrefix) { removeIfAbandoned(name) }
             guard name.hasSuffix(Self.suffix), let id = SessionID(String(name.dropLast(Self.suffix.count))) else {
                 continue
             }
@@ -172,6 +173,23 @@ final class SessionDirectory: Sendable {
         }
         return found
     }
+
+    /// Removes what a crash left behind before it got its name. Its maker, if it lives, holds its lock.
+    private func removeIfAbandoned(_ name: String) {
+        let descriptor = openat(handle.descriptor, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC)
+        guard descriptor >= 0 else { return }
+        let file = FileHandle(descriptor)
+        var status = stat()
+        // The lock is taken a moment after the file is made.
+        guard fstat(descriptor, &status) == 0, status.st_mtim.tv_sec + Self.abandonedSeconds < time(nil),
+            flock(descriptor, LOCK_EX | LOCK_NB) == 0
+        else { return }
+        unlinkat(handle.descriptor, name, 0)
+        file.unlock()
+    }
+
+    private static let abandonedSeconds = 60
+    private static let newPrefix = ".new-"
 
     /// Really writes, syncs and removes a small file.
     func checkWritable() throws(StoreError) {
