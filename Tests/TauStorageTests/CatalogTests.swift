@@ -216,6 +216,27 @@ import Testing
         #expect(try await store.list(SessionQuery(limit: 200)).sessions == truth(directory, without: "broken"))
     }
 
+    @Test func `a rebuild also reads files whose size and time tell nothing`() async throws {
+        let directory = try StoreDirectory()
+        let store = try directory.store()
+        try directory.write(SessionStoreContract.file("one", ["apples"]).bytes, "one")
+        #expect(try await ids(store, "apples") == ["one"])
+        // In place, of the same length, and with the time set back.
+        let path = directory.file("one")
+        var status = stat()
+        try #require(stat(path, &status) == 0)
+        let bytes = SessionStoreContract.file("one", ["grapes"]).bytes
+        let handle = try FileHandle(forUpdating: URL(fileURLWithPath: path))
+        try handle.write(contentsOf: Data(bytes))
+        try handle.close()
+        let times = [status.st_atim, status.st_mtim]
+        try #require(utimensat(AT_FDCWD, path, times, 0) == 0)
+        #expect(try await ids(try directory.store(), "grapes").isEmpty)
+        _ = try await store.rebuildCatalog { _, _ in }
+        #expect(try await ids(store, "grapes") == ["one"])
+        #expect(try await ids(store, "apples").isEmpty)
+    }
+
     private func truth(_ directory: StoreDirectory, without name: String) throws -> [SessionSummary] {
         try FileManager.default.removeItem(atPath: directory.file(name))
         return try truth(directory)

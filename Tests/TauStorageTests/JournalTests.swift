@@ -186,6 +186,27 @@ import Testing
         #expect(try SessionFile(parsing: try directory.read("s")).entries.count == 300)
     }
 
+    @Test func `a journal whose sessions are all closed is used again, too`() async throws {
+        let directory = try StoreDirectory()
+        var limits = JournalLimits()
+        limits.maxBytes = 300_000
+        let store = try JSONLSessionStore(
+            directory: directory.path, catalog: directory.catalogPath, journalLimits: limits,
+            threads: BlockingThreads(count: 2), logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() })
+        let file = SessionStoreContract.file("s")
+        try await store.create(file)
+        await store.close(Self.session)
+        var last: Entry?
+        for number in 0..<60 {
+            _ = try await store.open(Self.session)
+            let entry = SessionStoreContract.entry("\(number) " + String(repeating: "x", count: 9000), after: last)
+            try await store.append([entry], to: Self.session, after: last?.id)
+            await store.close(Self.session)
+            last = entry
+        }
+        #expect(try await store.open(Self.session).entries.count == 60)
+    }
+
     // MARK: A full disk
 
     @Test(.enabled(if: geteuid() == 0, "mounting a small file system needs root"))

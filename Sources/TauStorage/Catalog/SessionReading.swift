@@ -17,7 +17,7 @@ struct SessionReading {
         if case .failure(let error) = opened, error.code == .notFound { return try CatalogRow.remove(id, db) }
         let (handle, version) = try opened.get()
         let known = try CatalogRow.find(id, db)
-        guard known?.version != version else { return }
+        guard again || known?.version != version else { return }
         if !again, var row = known, row.problem == nil, row.version.inode == version.inode,
             row.readBytes < version.size,
             try extend(&row, handle, version, db)

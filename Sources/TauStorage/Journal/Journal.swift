@@ -314,7 +314,7 @@ final class Journal: Sendable {
     }
 
     private func checkpoint(_ work: inout Work) throws(StoreError) {
-        guard work.file != nil, !work.journaled.isEmpty else { return }
+        guard work.file?.hasRecords == true else { return }
         let writers = work.journaled
         let failures = threads.concurrently(writers.count) { index -> StoreError? in
             do throws(StoreError) {
@@ -329,8 +329,7 @@ final class Journal: Sendable {
             // What waits in the buffer is numbered already, and must follow.
             var start = JournalBuffer(nextSequence: work.buffer.firstSequence &- 1)
             start.add(.start, nil, offset: 0)
-            work.file?.restart()
-            try work.file?.write(start.bytes)
+            try work.file?.restart(with: start.bytes)
         } catch {
             // What could not be synced is in the journal, which must stay for that.
             abandonJournal(error, &work)

@@ -7,8 +7,10 @@ internal import TauCore
 struct JournalFile {
     let name: String
     let handle: FileHandle
+    /// Whether there is anything that a checkpoint would make room of.
+    private(set) var hasRecords = false
     /// Where the next record goes.
-    private(set) var position = 0
+    private var position = 0
     private var allocated = 0
     private let maxBytes: Int
 
@@ -45,8 +47,13 @@ struct JournalFile {
         try handle.write(bytes, at: position)
         try handle.synchronize()
         position += bytes.count
+        hasRecords = true
     }
 
-    /// The next record goes to the beginning. Only for files whose records nobody needs any more.
-    mutating func restart() { position = 0 }
+    /// Begins anew with the bytes of a first record. Only for files whose records nobody needs any more.
+    mutating func restart(with bytes: [UInt8]) throws(StoreError) {
+        position = 0
+        try write(bytes)
+        hasRecords = false
+    }
 }
