@@ -3,18 +3,23 @@ internal import Glibc
 internal import Logging
 internal import Synchronization
 internal import TauCore
+internal import TauSystem
 
 /// The catalogue's SQLite file. It is opened when it is first needed; everything in it can be had again from the session files.
 final class CatalogDatabase: Sendable {
     private let path: String
+    private let threads: BlockingThreads
     private let logger: Logger
     private let opened = Mutex<DatabasePool?>(nil)
+    /// Held while the file is being opened, which may take long; only on threads that may wait.
+    private let opening = Mutex(())
 
     /// The layout below. A file of another layout is replaced.
     private static let version = 1
 
-    init(path: String, logger: Logger) {
+    init(path: String, threads: BlockingThreads, logger: Logger) {
         self.path = path
+        self.threads = threads
         self.logger = logger
     }
 
@@ -58,16 +63,20 @@ final class CatalogDatabase: Sendable {
 
     // MARK: Opening
 
-    private func pool() throws -> DatabasePool {
-        try opened.withLock { opened in
-            if let opened { return opened }
-            let pool = try openOrReplace()
-            opened = pool
-            return pool
+    private func pool() async throws -> DatabasePool {
+        if let pool = opened.withLock({ $0 }) { return pool }
+        return try await threads.run { [self] in
+            try opening.withLock { _ in
+                if let pool = opened.withLock({ $0 }) { return pool }
+                let pool = try openOrReplace()
+                opened.withLock { $0 = pool }
+                return pool
+            }
         }
     }
 
-    private func openOrReplace() throws -> DatabasePool {
+    /// `isNew` ends it: a file that was just made and cannot be used is not replaced again.
+    private func openOrReplace(isNew: Bool = false) throws -> DatabasePool {
         do {
             let pool = try open()
             let found = try pool.read { db in try Int.fetchOne(db, sql: "PRAGMA user_version") }
@@ -83,10 +92,10 @@ final class CatalogDatabase: Sendable {
             }
             try pool.close()
             throw StoreError(.corrupt, "it has layout \(found ?? -1)")
-        } catch  where Self.isUnusable(error) {
+        } catch  where !isNew && Self.isUnusable(error) {
             logger.warning("the catalogue is made anew", metadata: ["reason": "\(error)"])
             for suffix in ["", "-wal", "-shm"] { unlink(path + suffix) }
-            return try openOrReplace()
+            return try openOrReplace(isNew: true)
         }
     }
 

@@ -2,6 +2,7 @@ internal import GRDB
 internal import Logging
 internal import Synchronization
 internal import TauCore
+internal import TauSystem
 
 /// The list of sessions and what a search looks through, kept in SQLite.
 ///
@@ -20,6 +21,7 @@ final class SessionCatalog: Sendable {
     }
 
     private let directory: SessionDirectory
+    private let threads: BlockingThreads
     private let database: CatalogDatabase
     private let limits: SessionFile.Limits
     private let logger: Logger
@@ -31,11 +33,14 @@ final class SessionCatalog: Sendable {
     /// Sessions read in one transaction; others can write in between.
     private static let sessionsPerTransaction = 50
 
-    init(directory: SessionDirectory, path: String, limits: SessionFile.Limits, logger: Logger) {
+    init(
+        directory: SessionDirectory, path: String, limits: SessionFile.Limits, threads: BlockingThreads, logger: Logger
+    ) {
         self.directory = directory
+        self.threads = threads
         self.limits = limits
         self.logger = logger
-        database = CatalogDatabase(path: path, logger: logger)
+        database = CatalogDatabase(path: path, threads: threads, logger: logger)
     }
 
     // MARK: Being told
@@ -103,8 +108,9 @@ final class SessionCatalog: Sendable {
 
     /// Looks at every file's size and time, and reads those that have changed.
     func compare() async throws(StoreError) {
-        let modified = directory.modified()
-        let found = try directory.sessions()
+        let (modified, found) = try await threads.run { [directory] () throws(StoreError) in
+            (directory.modified(), try directory.sessions())
+        }
         let known = try await database.read { db in
             let rows = try Row.fetchCursor(db, sql: "SELECT id, inode, size, modified FROM sessions")
             var known: [SessionID: SessionDirectory.Version] = [:]
@@ -128,7 +134,7 @@ final class SessionCatalog: Sendable {
 
     /// Reads every file from its beginning; `progress` hears how many of how many are done.
     func rebuild(progress: @Sendable (_ done: Int, _ count: Int) -> Void) async throws(StoreError) -> Int {
-        let all = try directory.sessions().map(\.id)
+        let all = try await threads.run { [directory] () throws(StoreError) in try directory.sessions().map(\.id) }
         try await read(all, again: true) { progress($0, all.count) }
         try await compare()
         try await database.write { db in try db.execute(sql: "INSERT INTO texts (texts) VALUES ('optimize')") }

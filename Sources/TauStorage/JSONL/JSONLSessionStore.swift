@@ -27,7 +27,8 @@ package final class JSONLSessionStore: SessionStore {
         self.limits = limits
         self.threads = threads
         self.logger = logger
-        catalog = SessionCatalog(directory: directory, path: catalogPath, limits: limits, logger: logger)
+        catalog = SessionCatalog(
+            directory: directory, path: catalogPath, limits: limits, threads: threads, logger: logger)
         let journals = JournalDirectory(in: directory.handle)
         replay = JournalReplay(journals: journals, sessions: directory, logger: logger)
         journal = Journal(directory: journals, limits: journalLimits, threads: threads, logger: logger)
