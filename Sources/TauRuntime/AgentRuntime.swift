@@ -96,7 +96,9 @@ public final class AgentRuntime: Sendable {
         try requireOpen()
         let file: SessionFile
         do throws(EntryError) {
-            file = try SessionFile(parsing: content, identifiers: environment.identifiers)
+            file = try SessionFile(
+                parsing: content, limits: SessionFile.Limits(maxLineBytes: limits.maxLineBytes),
+                identifiers: environment.identifiers)
         } catch {
             throw RuntimeError(
                 .invalidContent, "The file is no session: \(error.reason)",
@@ -237,10 +239,12 @@ public final class AgentRuntime: Sendable {
         of id: SessionID, leaf: EntryID?
     ) async throws(RuntimeError) -> (context: ModelContext, tokens: Int) {
         try await withSession(id) { session throws(RuntimeError) in
-            let context = session.read { tree -> ModelContext? in
-                guard let leaf else { return tree.context(of: tree.leafID) }
-                return tree.contains(leaf) ? tree.context(of: leaf) : nil
-            }
+            let context =
+                if let leaf {
+                    session.read { tree -> ModelContext? in tree.contains(leaf) ? tree.context(of: leaf) : nil }
+                } else {
+                    session.context()
+                }
             guard let context else { throw RuntimeError(.notFound, "There is no such entry.") }
             return (context, TokenEstimate.tokens(of: context))
         }

@@ -146,6 +146,17 @@ extension Entry {
     }
 }
 
+extension Entry {
+    /// The same entry with another value for a key of its line; the line's other keys stay, known or not.
+    ///
+    /// `value` is one that the key may have: a line that made an entry makes one again.
+    func changing(_ key: String, to value: JSONValue) -> Entry {
+        guard var object = json.object else { return self }
+        object.update(key, to: value)
+        return (try? Entry(line: JSONValue.object(object).serialized[...])) ?? self
+    }
+}
+
 extension ArraySlice<UInt8> {
     func scanned() throws(JSONError) -> EntryLine {
         let result: Result<EntryLine, JSONError> = withUnsafeBufferPointer { buffer in

@@ -65,9 +65,10 @@ public struct SessionCheck: Sendable {
         if file.originalVersion < SessionHeader.currentVersion {
             add(.note, .oldVersion, 1, nil, "version \(file.originalVersion); it is migrated when it is opened")
         }
-        for finding in file.findings { add(finding, in: file, limits) }
-        checkTree(file)
-        checkEnd(file)
+        let lines = SessionFile.splitLines(file.bytes)
+        for finding in file.findings { add(finding, file.bytes[lines[finding.lineNumber - 1]], limits) }
+        checkTree(file, file.entryLines(lines))
+        checkEnd(file, lineCount: lines.count)
         findings.sort { ($0.line ?? .max) < ($1.line ?? .max) }
     }
 
@@ -77,8 +78,7 @@ public struct SessionCheck: Sendable {
         findings.append(Finding(severity: severity, kind: kind, line: line, entryID: entry, message: message))
     }
 
-    private mutating func add(_ finding: SessionFile.Finding, in file: SessionFile, _ limits: SessionFile.Limits) {
-        let line = file.line(finding.lineNumber)
+    private mutating func add(_ finding: SessionFile.Finding, _ line: ArraySlice<UInt8>, _ limits: SessionFile.Limits) {
         let kind: Kind =
             if line.count > limits.maxLineBytes {
                 .overlongLine
@@ -90,23 +90,22 @@ public struct SessionCheck: Sendable {
         add(.error, kind, finding.lineNumber, nil, "\(finding.reason); it is kept and skipped")
     }
 
-    private mutating func checkEnd(_ file: SessionFile) {
+    private mutating func checkEnd(_ file: SessionFile, lineCount: Int) {
         if !file.tornTail.isEmpty {
             let isZeros = file.tornTail.allSatisfy { $0 == 0 }
             add(
-                .warning, .tornTail, file.lineCount + 1, nil,
+                .warning, .tornTail, lineCount + 1, nil,
                 "\(file.tornTail.count) bytes\(isZeros ? " of zeros" : "") of a torn line; they are cut off when the session is opened"
             )
         } else if file.bytes.last != UInt8(ascii: "\n") {
             add(
-                .note, .missingLineFeed, file.lineCount, nil,
+                .note, .missingLineFeed, lineCount, nil,
                 "the last line lacks its line feed; it gets one when it is opened")
         }
     }
 
-    private mutating func checkTree(_ file: SessionFile) {
+    private mutating func checkTree(_ file: SessionFile, _ lines: [Int]) {
         let tree = SessionTree(file)
-        let lines = file.entryLines
         let circular = Self.circular(tree)
         var seen: Set<EntryID> = []
         var roots = 0
@@ -175,25 +174,12 @@ public struct SessionCheck: Sendable {
 }
 
 extension SessionFile {
-    /// A line without its line feed, numbered from 1.
-    func line(_ number: Int) -> ArraySlice<UInt8> {
-        let ranges = Self.splitLines(bytes)
-        return ranges.indices.contains(number - 1) ? bytes[ranges[number - 1]] : []
-    }
-
-    var lineCount: Int { Self.splitLines(bytes).count }
-
-    /// For each entry the number of its line.
-    var entryLines: [Int] {
+    /// For each entry the number of its line; `lines` are the file's, see `splitLines`.
+    func entryLines(_ lines: [Range<Int>]) -> [Int] {
         var numbers: [Int] = []
         numbers.reserveCapacity(entries.count)
-        var next = entries.startIndex
-        for (index, range) in Self.splitLines(bytes).enumerated() {
-            guard next < entries.endIndex else { break }
-            if entries[next].line.startIndex == range.lowerBound {
-                numbers.append(index + 1)
-                next += 1
-            }
+        for (index, range) in lines.enumerated() where numbers.count < entries.count {
+            if entries[numbers.count].line.startIndex == range.lowerBound { numbers.append(index + 1) }
         }
         return numbers
     }

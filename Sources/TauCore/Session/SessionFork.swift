@@ -36,7 +36,7 @@ public struct SessionFork: Sendable {
 
     private static func chained(_ entry: Entry, behind parent: EntryID?) -> Entry {
         guard entry.parentID != parent else { return entry }
-        return changed(entry, "parentId", to: parent.map { .string($0.rawValue) } ?? .null)
+        return entry.changing("parentId", to: parent.map { .string($0.rawValue) } ?? .null)
     }
 
     /// A compaction that began to keep at a removed entry begins at the next one.
@@ -44,13 +44,6 @@ public struct SessionFork: Sendable {
         guard case .compaction(let compaction) = entry.body, let kept = compaction.firstKeptEntryID,
             let successor = successors[kept]
         else { return entry }
-        return changed(entry, "firstKeptEntryId", to: .string(successor.rawValue))
-    }
-
-    private static func changed(_ entry: Entry, _ key: String, to value: JSONValue) -> Entry {
-        guard var object = entry.json.object else { return entry }
-        object.update(key, to: value)
-        // A line that made an entry makes one with another value, too.
-        return (try? Entry(line: JSONValue.object(object).serialized[...])) ?? entry
+        return entry.changing("firstKeptEntryId", to: .string(successor.rawValue))
     }
 }

@@ -52,12 +52,6 @@ public struct SessionRepair: Sendable {
         return try? SessionHeader(line: JSONValue.object(object).serialized[...])
     }
 
-    private static func changed(_ entry: Entry, _ key: String, to value: JSONValue) -> Entry {
-        guard var object = entry.json.object else { return entry }
-        object.update(key, to: value)
-        return (try? Entry(line: JSONValue.object(object).serialized[...])) ?? entry
-    }
-
     /// A line that stands there twice is there once; of different entries with one id the last keeps it, as readers see it.
     private mutating func uniteTwins(_ entries: inout [Entry], _ identifiers: IdentifierSource) {
         var taken = Set(entries.map(\.id))
@@ -80,7 +74,7 @@ public struct SessionRepair: Sendable {
             let id = identifiers.entryID { taken.contains($0) }
             taken.insert(id)
             renamed += 1
-            result.append(Self.changed(entry, "id", to: .string(id.rawValue)))
+            result.append(entry.changing("id", to: .string(id.rawValue)))
         }
         entries = result
         if dropped > 0 { actions.append("\(dropped) lines that were there twice are there once") }
@@ -92,7 +86,7 @@ public struct SessionRepair: Sendable {
         var count = 0
         for index in entries.indices {
             guard let parent = entries[index].parentID, !ids.contains(parent) else { continue }
-            entries[index] = Self.changed(entries[index], "parentId", to: .null)
+            entries[index] = entries[index].changing("parentId", to: .null)
             count += 1
         }
         if count > 0 { actions.append("\(count) entries whose parent does not exist became roots") }
@@ -129,7 +123,7 @@ public struct SessionRepair: Sendable {
         var cut = 0
         for (index, entry) in entries.enumerated() where !isDone[index] {
             cut += 1
-            place(Self.changed(entry, "parentId", to: .null), at: index)
+            place(entry.changing("parentId", to: .null), at: index)
         }
         if moved > 0 { actions.append("\(moved) entries that stood before their parents were moved behind them") }
         if cut > 0 { actions.append("\(cut) circles of parents were cut open") }

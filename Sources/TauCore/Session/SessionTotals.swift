@@ -70,10 +70,11 @@ extension BranchSettings {
 }
 
 extension SessionSummary {
-    public init(header: SessionHeader, totals: SessionTotals, settings: BranchSettings) {
+    /// `updatedAt` is the time of the latest message, or of the session's beginning.
+    public init(id: SessionID, createdAt: Timestamp, totals: SessionTotals, settings: BranchSettings) {
         self.init(
-            id: header.id, name: totals.name, createdAt: header.timestamp,
-            updatedAt: totals.lastMessageTime ?? header.timestamp, leafID: totals.leafID,
+            id: id, name: totals.name, createdAt: createdAt, updatedAt: totals.lastMessageTime ?? createdAt,
+            leafID: totals.leafID,
             entryCount: totals.entryCount, model: settings.model, thinkingLevel: settings.thinkingLevel,
             usage: totals.usage, metadata: totals.metadata)
     }

@@ -96,7 +96,8 @@ public struct SessionTree: Sendable {
     }
 
     public var summary: SessionSummary {
-        SessionSummary(header: header, totals: totals, settings: settings(of: leafID))
+        SessionSummary(
+            id: header.id, createdAt: header.timestamp, totals: totals, settings: settings(of: leafID))
     }
 
     /// The model and the thinking level at a leaf. Walks towards the root only as far as it must.

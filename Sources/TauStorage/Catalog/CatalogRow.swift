@@ -16,10 +16,7 @@ struct CatalogRow {
     var settings: BranchSettings
 
     var summary: SessionSummary {
-        SessionSummary(
-            id: id, name: totals.name, createdAt: createdAt, updatedAt: totals.lastMessageTime ?? createdAt,
-            leafID: totals.leafID, entryCount: totals.entryCount, model: settings.model,
-            thinkingLevel: settings.thinkingLevel, usage: totals.usage, metadata: totals.metadata)
+        SessionSummary(id: id, createdAt: createdAt, totals: totals, settings: settings)
     }
 }
 
@@ -59,7 +56,7 @@ extension CatalogRow {
         let arguments: StatementArguments = [
             "number": number, "id": id.rawValue, "inode": Int(bitPattern: version.inode), "size": version.size,
             "modified": version.modified, "read_bytes": readBytes, "problem": problem,
-            "created_at": createdAt.milliseconds, "updated_at": (totals.lastMessageTime ?? createdAt).milliseconds,
+            "created_at": createdAt.milliseconds, "updated_at": summary.updatedAt.milliseconds,
             "last_message_at": totals.lastMessageTime?.milliseconds, "entry_count": totals.entryCount,
             "leaf_id": totals.leafID?.rawValue, "name": totals.name, "provider": settings.model?.provider,
             "model": settings.model?.id, "thinking_level": settings.thinkingLevel,

@@ -9,6 +9,16 @@ final class FileHandle: Sendable {
 
     deinit { close(descriptor) }
 
+    /// Takes the file's advisory lock; false if somebody else has it.
+    func lock() throws(StoreError) -> Bool {
+        while flock(descriptor, LOCK_EX | LOCK_NB) != 0 {
+            guard errno != EINTR else { continue }
+            guard errno == EWOULDBLOCK else { throw StoreError.system("flock") }
+            return false
+        }
+        return true
+    }
+
     /// Gives the lock up, whoever else still has the descriptor: a task that has not quite ended, or a child process
     /// between fork and exec.
     func unlock() { flock(descriptor, LOCK_UN) }
@@ -41,6 +51,27 @@ final class FileHandle: Sendable {
         }
         guard failure == 0 else { throw StoreError.system("read", failure) }
         return bytes
+    }
+
+    /// The names in a directory, without `.` and `..`, in no order.
+    func names() throws(StoreError) -> [String] {
+        // A description of its own, because reading moves its position. The stream takes the number over.
+        let copy = openat(descriptor, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC)
+        guard copy >= 0 else { throw StoreError.system("open") }
+        guard let stream = fdopendir(copy) else {
+            let error = StoreError.system("fdopendir")
+            close(copy)
+            throw error
+        }
+        defer { closedir(stream) }
+        var names: [String] = []
+        while let item = readdir(stream) {
+            let name = withUnsafeBytes(of: &item.pointee.d_name) { bytes in
+                String(decoding: bytes.prefix { $0 != 0 }, as: UTF8.self)
+            }
+            if name != ".", name != ".." { names.append(name) }
+        }
+        return names
     }
 
     /// What begins at an offset, up to the next line feed or the end of the file; of a longer line, its beginning.

@@ -105,11 +105,7 @@ final class SessionDirectory: Sendable {
     }
 
     private func lock(_ file: FileHandle) throws(StoreError) {
-        while flock(file.descriptor, LOCK_EX | LOCK_NB) != 0 {
-            guard errno != EINTR else { continue }
-            guard errno == EWOULDBLOCK else { throw StoreError.system("flock") }
-            throw StoreError(.conflict, "the session is open in another process")
-        }
+        guard try file.lock() else { throw StoreError(.conflict, "the session is open in another process") }
     }
 
     func remove(_ id: SessionID) throws(StoreError) {
@@ -153,15 +149,9 @@ final class SessionDirectory: Sendable {
 
     /// The sessions that there are, in no order.
     func sessions() throws(StoreError) -> [(id: SessionID, version: Version)] {
-        let descriptor = openat(handle.descriptor, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC)
-        guard descriptor >= 0, let stream = fdopendir(descriptor) else { throw StoreError.system("opendir") }
-        defer { closedir(stream) }
         var found: [(id: SessionID, version: Version)] = []
-        while let item = readdir(stream) {
-            let name = withUnsafePointer(to: &item.pointee.d_name) { pointer in
-                pointer.withMemoryRebound(to: CChar.self, capacity: 256) { String(cString: $0) }
-            }
-            if name.hasPrefix(Self.newPrefix) { removeIfAbandoned(name) }
+        for name in try handle.names() {
+            if name.hasPrefix(Self.newPrefix) { try removeIfAbandoned(name) }
             guard name.hasSuffix(Self.suffix), let id = SessionID(String(name.dropLast(Self.suffix.count))) else {
                 continue
             }
@@ -175,14 +165,14 @@ final class SessionDirectory: Sendable {
     }
 
     /// Removes what a crash left behind before it got its name. Its maker, if it lives, holds its lock.
-    private func removeIfAbandoned(_ name: String) {
+    private func removeIfAbandoned(_ name: String) throws(StoreError) {
         let descriptor = openat(handle.descriptor, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC)
         guard descriptor >= 0 else { return }
         let file = FileHandle(descriptor)
         var status = stat()
         // The lock is taken a moment after the file is made.
         guard fstat(descriptor, &status) == 0, status.st_mtim.tv_sec + Self.abandonedSeconds < time(nil),
-            flock(descriptor, LOCK_EX | LOCK_NB) == 0
+            try file.lock()
         else { return }
         unlinkat(handle.descriptor, name, 0)
         file.unlock()

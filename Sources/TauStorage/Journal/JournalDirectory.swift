@@ -8,6 +8,7 @@ final class JournalDirectory: Sendable {
     private let sessions: FileHandle
     private static let name = ".journal"
     private static let suffix = ".journal"
+    private static let keptSuffix = ".kept"
 
     init(in sessions: FileHandle) { self.sessions = sessions }
 
@@ -36,7 +37,7 @@ final class JournalDirectory: Sendable {
                 directory.descriptor, name, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0o600)
             guard descriptor >= 0 else { throw StoreError.system("open") }
             let handle = FileHandle(descriptor)
-            guard flock(descriptor, LOCK_EX | LOCK_NB) == 0 else { continue }
+            guard try handle.lock() else { continue }
             var file = JournalFile(name: name + Self.suffix, handle: handle, maxBytes: maxBytes)
             do throws(StoreError) {
                 guard try file.reserve(1) else { continue }
@@ -59,11 +60,11 @@ final class JournalDirectory: Sendable {
     /// An error of `body` leaves the journal for the next try.
     func forEachOrphan(_ body: (String, FileHandle) throws(StoreError) -> Void) throws(StoreError) {
         guard let directory = try open() else { return }
-        for name in try names(in: directory) {
+        for name in try directory.names() where !name.hasSuffix(Self.keptSuffix) {
             let descriptor = openat(directory.descriptor, name, O_RDWR | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC)
             guard descriptor >= 0 else { continue }
             let handle = FileHandle(descriptor)
-            guard flock(descriptor, LOCK_EX | LOCK_NB) == 0 else { continue }
+            guard try handle.lock() else { continue }
             defer { handle.unlock() }
             // Removed by another process, which was faster: its records are where they belong.
             var status = stat()
@@ -82,7 +83,7 @@ final class JournalDirectory: Sendable {
     /// A journal that could not be replayed wholly stays under another name, for people to look at.
     func setAside(_ name: String) throws(StoreError) {
         guard let directory = try open() else { return }
-        guard renameat(directory.descriptor, name, directory.descriptor, name + ".kept") == 0 else {
+        guard renameat(directory.descriptor, name, directory.descriptor, name + Self.keptSuffix) == 0 else {
             throw StoreError.system("rename")
         }
     }
@@ -91,19 +92,5 @@ final class JournalDirectory: Sendable {
         // One that comes back is replayed once more, which changes nothing.
         unlinkat(directory.descriptor, name, 0)
         fsync(directory.descriptor)
-    }
-
-    private func names(in directory: FileHandle) throws(StoreError) -> [String] {
-        let descriptor = openat(directory.descriptor, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC)
-        guard descriptor >= 0, let stream = fdopendir(descriptor) else { throw StoreError.system("opendir") }
-        defer { closedir(stream) }
-        var names: [String] = []
-        while let item = readdir(stream) {
-            let name = withUnsafePointer(to: &item.pointee.d_name) { pointer in
-                pointer.withMemoryRebound(to: CChar.self, capacity: 256) { String(cString: $0) }
-            }
-            if name != ".", name != "..", !name.hasSuffix(".kept") { names.append(name) }
-        }
-        return names
     }
 }

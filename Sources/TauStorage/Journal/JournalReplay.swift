@@ -1,4 +1,3 @@
-internal import Glibc
 internal import Logging
 internal import TauCore
 internal import TauSystem
@@ -52,7 +51,7 @@ struct JournalReplay {
             return true
         }
         // Its owner lives: then the kernel has all that was acknowledged, and what was not is the owner's matter.
-        let isOwned = flock(file.descriptor, LOCK_EX | LOCK_NB) != 0
+        let isOwned = try !file.lock()
         defer { if !isOwned { file.unlock() } }
         var isWhole = true
         for record in records {
