@@ -19,6 +19,8 @@ public struct RuntimeLimits: Sendable {
     /// Finished runs whose events can still be read (`runs.retained`).
     public var retainedRuns = 256
 
+    /// Bytes of one line of a session file (`sessions.maxLineBytes`); a longer one is kept and skipped, and not imported.
+    public var maxLineBytes = SessionFile.Limits().maxLineBytes
     public var compaction = CompactionSettings()
 
     public init() {}

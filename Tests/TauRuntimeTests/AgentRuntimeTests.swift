@@ -256,4 +256,14 @@ import Testing
             #expect(page.sessions.isEmpty)
         }
     }
+
+    @Test func `a session with a line over the configured bound is not imported, and the line is named`() async throws {
+        var limits = RuntimeLimits()
+        limits.maxLineBytes = 300
+        let harness = RuntimeHarness(limits: limits)
+        let file = SessionStoreContract.file("long", ["short", String(repeating: "x", count: 300)])
+        let failure = await #expect(throws: RuntimeError.self) { try await harness.runtime.importSession(file.bytes) }
+        #expect(failure?.code == .invalidContent)
+        #expect(failure?.details.map(\.path) == ["line 3"])
+    }
 }

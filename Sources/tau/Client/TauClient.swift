@@ -19,8 +19,8 @@ struct TauClient: Sendable {
     let address: ServerAddress
     private let http: HTTPClient
 
-    /// Bytes of an answer that is read whole; an exported session is one.
-    private static let maxAnswerBytes = 1 << 30
+    /// Bytes of what is sent or read whole; a session file is the longest.
+    static let maxTransferBytes = 1 << 30
     private static let timeout = Duration.seconds(30)
     /// Until the head of an answer has come, also where the answer itself may take long, or a model works for it.
     static let headTimeout = TimeAmount.minutes(10)
@@ -98,6 +98,9 @@ struct TauClient: Sendable {
 
     // MARK: Calls
 
+    /// The path of a session.
+    static func path(ofSession id: String) -> String { "/sessions/\(encoded(id))" }
+
     /// A whole session, there or back: it may take as long as bytes flow. An answer that is a problem is thrown.
     func transfer(_ method: String, _ path: String, bytes body: [UInt8]? = nil) async throws -> [UInt8] {
         try await call(method, path, bytes: body, within: nil)
@@ -122,7 +125,7 @@ struct TauClient: Sendable {
         return try await limited(to: limit) {
             try await talking {
                 let response = try await http.execute(request, timeout: Self.headTimeout)
-                let answer = Array(try await response.body.collect(upTo: Self.maxAnswerBytes).readableBytesView)
+                let answer = Array(try await response.body.collect(upTo: Self.maxTransferBytes).readableBytesView)
                 let status = Int(response.status.code)
                 guard (200..<300).contains(status) else { throw ClientError(status: status, body: answer) }
                 return answer

@@ -1,5 +1,4 @@
 internal import ArgumentParser
-internal import Glibc
 internal import TauCore
 
 /// `tau run`: one message, streamed to the terminal.
@@ -97,19 +96,9 @@ struct RunCommand: AsyncParsableCommand {
     }
 
     private func readInput() throws -> String {
-        var bytes: [UInt8] = []
-        var buffer = [UInt8](repeating: 0, count: 1 << 16)
-        while true {
-            let count = read(STDIN_FILENO, &buffer, buffer.count)
-            if count < 0, errno == EINTR { continue }
-            guard count >= 0 else {
-                throw ClientError(.local, "cannot read standard input: \(String(cString: strerror(errno)))")
-            }
-            if count == 0 { return String(decoding: bytes, as: UTF8.self) }
-            bytes += buffer[..<count]
-            guard bytes.count <= Self.maxInputBytes else {
-                throw ClientError(.usage, "the message is longer than \(Self.maxInputBytes) bytes")
-            }
+        guard let bytes = try LocalFile.read("-", limit: Self.maxInputBytes) else {
+            throw ClientError(.usage, "the message is longer than \(Self.maxInputBytes) bytes")
         }
+        return String(decoding: bytes, as: UTF8.self)
     }
 }

@@ -121,7 +121,7 @@ struct SessionsCommand: AsyncParsableCommand {
             try await client.run { client in
                 if branch { return try await showBranch(client) }
                 let query = leaf.map { "?leaf=\(TauClient.encoded($0))" } ?? ""
-                let context = try await client.call("GET", "/sessions/\(TauClient.encoded(id))/context\(query)")
+                let context = try await client.call("GET", "\(TauClient.path(ofSession: id))/context\(query)")
                 if json { return Terminal.writeJSON(context) }
                 let messages = context["messages"]?.array ?? []
                 Pager.show(ConversationText(messages.suffix(last ?? messages.count)).lines)
@@ -129,7 +129,7 @@ struct SessionsCommand: AsyncParsableCommand {
         }
 
         private func showBranch(_ client: TauClient) async throws {
-            let path = "/sessions/\(TauClient.encoded(id))"
+            let path = TauClient.path(ofSession: id)
             var leaf = leaf
             if leaf == nil { leaf = try await client.call("GET", path)["leafId"]?.string }
             var entries: [String: JSONValue] = [:]
@@ -168,7 +168,7 @@ struct SessionsCommand: AsyncParsableCommand {
 
         func run() async throws {
             try await client.run { client in
-                let tree = try await client.call("GET", "/sessions/\(TauClient.encoded(id))/tree")
+                let tree = try await client.call("GET", "\(TauClient.path(ofSession: id))/tree")
                 if json { return Terminal.writeJSON(tree) }
                 for line in TreeDrawing(tree).lines { print(line) }
             }

@@ -1,5 +1,4 @@
 internal import ArgumentParser
-internal import Glibc
 internal import TauCore
 
 /// `tau sessions export`.
@@ -25,38 +24,9 @@ struct SessionsExportCommand: AsyncParsableCommand {
 
     func run() async throws {
         try await client.run { client in
-            let content = try await client.transfer("GET", "/sessions/\(TauClient.encoded(id))/export")
+            let content = try await client.transfer("GET", "\(TauClient.path(ofSession: id))/export")
             guard let output else { return Terminal.writeJSON(content, end: "") }
-            try Self.write(content, to: output, replaces: force)
-        }
-    }
-
-    private static func write(_ content: [UInt8], to path: String, replaces: Bool) throws {
-        func failure() -> ClientError {
-            ClientError(.local, "cannot write \(path): \(String(cString: strerror(errno)))")
-        }
-        // Beside the file first, so that a full disk leaves no half a session in its place.
-        let temporary = "\(path).\(getpid()).tmp"
-        let descriptor = open(temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0o600)
-        guard descriptor >= 0 else { throw failure() }
-        defer {
-            close(descriptor)
-            unlink(temporary)
-        }
-        var written = 0
-        while written < content.count {
-            let count = content.withUnsafeBytes {
-                Glibc.write(descriptor, $0.baseAddress.map { $0 + written }, content.count - written)
-            }
-            guard count > 0 else { throw failure() }
-            written += count
-        }
-        guard fsync(descriptor) == 0 else { throw failure() }
-        if replaces {
-            guard rename(temporary, path) == 0 else { throw failure() }
-        } else if link(temporary, path) != 0 {
-            guard errno == EEXIST else { throw failure() }
-            throw ClientError(.local, "\(path) exists already; --force replaces it")
+            try LocalFile.write(content, to: output, replaces: force)
         }
     }
 }
@@ -83,29 +53,13 @@ struct SessionsImportCommand: AsyncParsableCommand {
 
     func run() async throws {
         try await client.run { client in
-            let content = try Self.read(file)
+            guard let content = try LocalFile.read(file, limit: TauClient.maxTransferBytes) else {
+                throw ClientError(.usage, "\(file) is longer than \(TauClient.maxTransferBytes) bytes")
+            }
             let answer = try await client.transfer("POST", "/sessions/import", bytes: content)
             let session = try JSONValue(parsing: answer)
             if json { return Terminal.writeJSON(session) }
             print(Terminal.line(session["id"]?.string ?? "", 64))
-        }
-    }
-
-    private static func read(_ path: String) throws -> [UInt8] {
-        let descriptor = path == "-" ? STDIN_FILENO : open(path, O_RDONLY | O_CLOEXEC)
-        func failure() -> ClientError {
-            ClientError(.local, "cannot read \(path): \(String(cString: strerror(errno)))")
-        }
-        guard descriptor >= 0 else { throw failure() }
-        defer { if descriptor != STDIN_FILENO { close(descriptor) } }
-        var content: [UInt8] = []
-        var buffer = [UInt8](repeating: 0, count: 1 << 20)
-        while true {
-            let count = Glibc.read(descriptor, &buffer, buffer.count)
-            if count < 0, errno == EINTR { continue }
-            guard count >= 0 else { throw failure() }
-            if count == 0 { return content }
-            content += buffer[..<count]
         }
     }
 }
@@ -131,7 +85,7 @@ struct SessionsDeleteCommand: AsyncParsableCommand {
     func run() async throws {
         try await ClientOptions.reporting { try confirm() }
         try await client.run { client in
-            for id in ids { _ = try await client.call("DELETE", "/sessions/\(TauClient.encoded(id))") }
+            for id in ids { _ = try await client.call("DELETE", TauClient.path(ofSession: id)) }
         }
     }
 

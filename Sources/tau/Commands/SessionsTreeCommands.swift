@@ -41,7 +41,7 @@ struct SessionsBranchCommand: AsyncParsableCommand {
                 .init(key: "summarize", value: .bool(summarize)),
             ])
             if let instructions { fields.update("instructions", to: .string(instructions)) }
-            let session = try await client.callModel("/sessions/\(TauClient.encoded(id))/branch", .object(fields))
+            let session = try await client.callModel("\(TauClient.path(ofSession: id))/branch", .object(fields))
             if json { return Terminal.writeJSON(session) }
             print("The next message follows \(Terminal.line(session["leafId"]?.string ?? "the beginning", 64)).")
         }
@@ -77,7 +77,7 @@ struct SessionsForkCommand: AsyncParsableCommand {
             var fields = JSONObject()
             if let at { fields.update("entryId", to: .string(at)) }
             if let name { fields.update("name", to: .string(name)) }
-            let session = try await client.call("POST", "/sessions/\(TauClient.encoded(id))/fork", .object(fields))
+            let session = try await client.call("POST", "\(TauClient.path(ofSession: id))/fork", .object(fields))
             if json { return Terminal.writeJSON(session) }
             print(Terminal.line(session["id"]?.string ?? "", 64))
         }
@@ -106,7 +106,7 @@ struct SessionsLabelCommand: AsyncParsableCommand {
 
     func run() async throws {
         try await client.run { client in
-            let path = "/sessions/\(TauClient.encoded(id))/labels/\(TauClient.encoded(entry))"
+            let path = "\(TauClient.path(ofSession: id))/labels/\(TauClient.encoded(entry))"
             let added = try await client.call("PUT", path, ["label": label.map { .string($0) } ?? .null])
             if json { Terminal.writeJSON(added) }
         }
@@ -134,7 +134,7 @@ struct SessionsRenameCommand: AsyncParsableCommand {
 
     func run() async throws {
         try await client.run { client in
-            let session = try await client.call("PATCH", "/sessions/\(TauClient.encoded(id))", ["name": .string(name)])
+            let session = try await client.call("PATCH", TauClient.path(ofSession: id), ["name": .string(name)])
             if json { Terminal.writeJSON(session) }
         }
     }
@@ -167,7 +167,7 @@ struct SessionsCompactCommand: AsyncParsableCommand {
     func run() async throws {
         try await client.runPatiently { client in
             let fields: JSONValue = instructions.map { ["instructions": .string($0)] } ?? [:]
-            let entry = try await client.callModel("/sessions/\(TauClient.encoded(id))/compact", fields)
+            let entry = try await client.callModel("\(TauClient.path(ofSession: id))/compact", fields)
             if json { return Terminal.writeJSON(entry) }
             print(Terminal.harmless(entry["summary"]?.string ?? ""))
         }

@@ -1,5 +1,6 @@
 internal import ArgumentParser
 internal import TauCore
+internal import TauRuntime
 internal import TauSystem
 
 /// `tau store check`.
@@ -55,7 +56,7 @@ struct StoreCheckCommand: AsyncParsableCommand {
     private func check(_ configuration: ServerConfiguration) throws(SystemError) -> Bool {
         let directory = try Directory(path: configuration.sessionsDirectory)
         let names = try names(in: directory)
-        let limits = SessionFile.Limits(maxLineBytes: configuration.maxLineBytes)
+        let limits = SessionFile.Limits(maxLineBytes: configuration.runtime.maxLineBytes)
         let progress = ProgressLine("files")
         var reports: [Report] = []
         for (index, name) in names.enumerated() {

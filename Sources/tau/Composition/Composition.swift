@@ -114,7 +114,7 @@ struct Composition {
         journal.maxBytes = configuration.journalBytes
         return try JSONLSessionStore(
             directory: configuration.sessionsDirectory, catalog: configuration.catalogPath,
-            limits: SessionFile.Limits(maxLineBytes: configuration.maxLineBytes), journalLimits: journal,
+            limits: SessionFile.Limits(maxLineBytes: configuration.runtime.maxLineBytes), journalLimits: journal,
             threads: threads, logger: logger)
     }
 

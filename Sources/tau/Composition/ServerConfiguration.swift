@@ -26,8 +26,6 @@ struct ServerConfiguration: Sendable {
     var journalBytes = JournalLimits().maxBytes
     /// Seconds between two checkpoints (`store.checkpointSeconds`).
     var checkpointSeconds = 30
-    /// Bytes of one line of a session file (`sessions.maxLineBytes`).
-    var maxLineBytes = SessionFile.Limits().maxLineBytes
     /// Sent with every request of a session that has no prompt of its own (`agent.systemPrompt`).
     var systemPrompt = ServerConfiguration.defaultSystemPrompt
     var runtime = RuntimeLimits()
@@ -101,7 +99,6 @@ extension ServerConfiguration {
         storeThreads = try settings.integer("store.threads", 1...1024) ?? storeThreads
         journalBytes = try settings.integer("store.journalBytes", 8_388_608...(1 << 32)) ?? journalBytes
         checkpointSeconds = try settings.integer("store.checkpointSeconds", 1...3600) ?? checkpointSeconds
-        maxLineBytes = try settings.integer("sessions.maxLineBytes", 65_536...(1 << 30)) ?? maxLineBytes
         systemPrompt = settings.string("agent.systemPrompt") ?? systemPrompt
         try runtime.apply(settings)
         tools.workspaceRoot = settings.string("workspace.root") ?? dataDirectory + "/workspaces"
@@ -153,6 +150,7 @@ extension RuntimeLimits {
     fileprivate mutating func apply(_ settings: Settings) throws {
         maxOpenSessions = try settings.integer("sessions.maxOpen", 1...1_000_000) ?? maxOpenSessions
         maxOpenBytes = try settings.integer("sessions.maxOpenBytes", 1_048_576...(1 << 40)) ?? maxOpenBytes
+        maxLineBytes = try settings.integer("sessions.maxLineBytes", 65_536...(1 << 30)) ?? maxLineBytes
         maxActiveRuns = try settings.integer("runs.maxActive", 1...1_000_000) ?? maxActiveRuns
         maxTurns = try settings.integer("runs.maxTurns", 1...10_000) ?? maxTurns
         maxParallelTools = try settings.integer("runs.maxParallelTools", 1...256) ?? maxParallelTools
