@@ -130,7 +130,10 @@ let package = Package(
             ],
             swiftSettings: settings),
         .testTarget(
-            name: "TauToolsTests", dependencies: ["TauTools", "TauSystem", "TauCore", "TauTestKit"],
+            name: "TauToolsTests",
+            dependencies: [
+                "TauTools", "TauSystem", "TauCore", "TauTestKit", .product(name: "Crypto", package: "swift-crypto"),
+            ],
             swiftSettings: settings),
         .testTarget(
             name: "TauRuntimeTests",

@@ -5,17 +5,11 @@ import Testing
 
 /// Summaries of branches that are left, and forks.
 @Suite struct BranchTests {
-    private func built(_ body: (inout SessionBuilder) -> Void) throws -> SessionTree {
-        var builder = SessionBuilder()
-        body(&builder)
-        return try builder.tree()
-    }
-
     private func id(_ text: String) -> EntryID { EntryID(unchecked: text) }
 
     private var tree: SessionTree {
         get throws {
-            try built { builder in
+            try SessionTree.built { builder in
                 builder.user("1", nil)
                 builder.assistant("2", "1")
                 builder.user("3", "2", String(repeating: "x", count: 400))
@@ -58,7 +52,7 @@ import Testing
     }
 
     @Test func `a fork holds the path, byte for byte`() throws {
-        let tree = try built { builder in
+        let tree = try SessionTree.built { builder in
             builder.user("1", nil)
             builder.assistant("2", "1")
             builder.user("other", "1")
@@ -72,7 +66,7 @@ import Testing
 
     @Test func `labels and moves on the path are taken out, what follows them is chained, and labels come last`() throws
     {
-        let tree = try built { builder in
+        let tree = try SessionTree.built { builder in
             builder.user("1", nil)
             builder.add("l1", "1", "label", #""targetId":"1","label":"start""#)
             builder.add("l2", "l1", "label", #""targetId":"gone","label":"elsewhere""#)

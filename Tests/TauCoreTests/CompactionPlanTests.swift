@@ -61,12 +61,6 @@ import Testing
 
     // MARK: Made trees
 
-    private func built(_ body: (inout SessionBuilder) -> Void) throws -> SessionTree {
-        var builder = SessionBuilder()
-        body(&builder)
-        return try builder.tree()
-    }
-
     private func ids(_ items: [ModelContext.Item]) -> [String] { items.map(\.entryID.rawValue) }
 
     @Test func `a chain of compactions summarises every message once`() throws {
@@ -92,22 +86,22 @@ import Testing
     }
 
     @Test func `nothing is planned where nothing would be summarised`() throws {
-        let short = try built { builder in
+        let short = try SessionTree.built { builder in
             builder.user("1", nil)
             builder.assistant("2", "1")
         }
         #expect(short.compactionPlan(at: short.leafID, keepRecentTokens: 20_000) == nil)
-        let done = try built { builder in
+        let done = try SessionTree.built { builder in
             builder.user("1", nil)
             builder.assistant("2", "1")
             builder.compaction("3", "2", keep: "2")
         }
         #expect(done.compactionPlan(at: done.leafID, keepRecentTokens: 0) == nil)
-        #expect(try built { _ in }.compactionPlan(at: nil, keepRecentTokens: 0) == nil)
+        #expect(try SessionTree.built { _ in }.compactionPlan(at: nil, keepRecentTokens: 0) == nil)
     }
 
     @Test func `a cut at an answer splits its turn, and a result never loses its call`() throws {
-        let tree = try built { builder in
+        let tree = try SessionTree.built { builder in
             builder.user("1", nil, String(repeating: "x", count: 400))
             builder.assistant("2", "1")
             builder.user("3", "2", "the long turn")
@@ -130,7 +124,7 @@ import Testing
     }
 
     @Test func `messages that a compaction carries itself, and the prompt, are not lost at the next one`() throws {
-        let tree = try built { builder in
+        let tree = try SessionTree.built { builder in
             builder.add("p", nil, "message", #""message":{"role":"system","content":"Be brief.","timestamp":7}"#)
             builder.user("1", "p")
             builder.compaction(
@@ -184,7 +178,7 @@ import Testing
 
     @Test func `a transcript names the speakers and shortens what tools say, nothing else`() throws {
         let long = String(repeating: "z", count: 5000)
-        let tree = try built { builder in
+        let tree = try SessionTree.built { builder in
             builder.user("1", nil, long)
             builder.add(
                 "2", "1", "message",

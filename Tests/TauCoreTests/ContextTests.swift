@@ -4,14 +4,8 @@ import Testing
 
 /// What a model is sent: Pi's buildSessionContext and its later rules.
 @Suite struct ContextTests {
-    func built(_ body: (inout SessionBuilder) -> Void) throws -> SessionTree {
-        var builder = SessionBuilder()
-        body(&builder)
-        return try builder.tree()
-    }
-
     @Test func `nothing gives nothing, and no thinking`() throws {
-        let tree = try built { _ in }
+        let tree = try SessionTree.built { _ in }
         #expect(tree.outline(nil).isEmpty)
         let context = tree.context(of: tree.leafID)
         #expect(context.messages.isEmpty)
@@ -20,7 +14,7 @@ import Testing
     }
 
     @Test func `a conversation is what was said`() throws {
-        let tree = try built { builder in
+        let tree = try SessionTree.built { builder in
             builder.user("1", nil)
             builder.assistant("2", "1")
             builder.user("3", "2")
@@ -35,7 +29,7 @@ import Testing
 
     @Test func `thinking and model are the last ones on the branch, an answer's model beats an earlier change`() throws
     {
-        let tree = try built { builder in
+        let tree = try SessionTree.built { builder in
             builder.user("1", nil)
             builder.add("2", "1", "thinking_level_change", #""thinkingLevel":"high""#)
             builder.add("3", "2", "model_change", #""provider":"openai","modelId":"gpt-4""#)
@@ -51,7 +45,7 @@ import Testing
     }
 
     @Test func `a compaction stands for what it does not keep`() throws {
-        let tree = try built { builder in
+        let tree = try SessionTree.built { builder in
             builder.user("1", nil)
             builder.assistant("2", "1")
             builder.user("3", "2")
@@ -68,7 +62,7 @@ import Testing
     }
 
     @Test func `a compaction may keep all, and of several the last one counts`() throws {
-        let tree = try built { builder in
+        let tree = try SessionTree.built { builder in
             builder.user("1", nil)
             builder.assistant("2", "1")
             builder.compaction("3", "2", keep: "1")
@@ -83,7 +77,7 @@ import Testing
 
     @Test(arguments: ["unknown", "c"])
     func `a compaction that keeps an unknown entry, or names itself, keeps nothing`(_ keep: String) throws {
-        let tree = try built { builder in
+        let tree = try SessionTree.built { builder in
             builder.user("1", nil)
             builder.compaction("c", "1", keep: keep)
             builder.user("2", "c")
@@ -92,7 +86,7 @@ import Testing
     }
 
     @Test func `branches share what is before them and nothing else`() throws {
-        let tree = try built { builder in
+        let tree = try SessionTree.built { builder in
             builder.user("1", nil)
             builder.assistant("2", "1")
             builder.user("3", "2")
@@ -103,7 +97,7 @@ import Testing
     }
 
     @Test func `a branch summary is told, an empty one is not`() throws {
-        let tree = try built { builder in
+        let tree = try SessionTree.built { builder in
             builder.user("1", nil)
             builder.assistant("2", "1")
             builder.user("3", "2")
@@ -116,7 +110,7 @@ import Testing
     }
 
     @Test func `a compaction on one branch does not touch another`() throws {
-        let tree = try built { builder in
+        let tree = try SessionTree.built { builder in
             builder.user("1", nil)
             builder.assistant("2", "1")
             builder.user("3", "2")
@@ -134,7 +128,7 @@ import Testing
     }
 
     @Test func `an unknown leaf falls back to the last entry, an orphan stands alone`() throws {
-        let tree = try built { builder in
+        let tree = try SessionTree.built { builder in
             builder.user("1", nil)
             builder.assistant("2", "1")
             builder.user("orphan", "missing")
@@ -145,7 +139,7 @@ import Testing
     }
 
     @Test func `circles end, also those of one entry`() throws {
-        let tree = try built { builder in
+        let tree = try SessionTree.built { builder in
             builder.user("a", "c")
             builder.user("b", "a")
             builder.user("c", "b")
@@ -157,7 +151,7 @@ import Testing
     }
 
     @Test func `labels, names, data and unknown types are in the tree and not in the context`() throws {
-        let tree = try built { builder in
+        let tree = try SessionTree.built { builder in
             builder.user("1", nil)
             builder.add("2", "1", "label", #""targetId":"1","label":"here""#)
             builder.add("3", "2", "session_info", #""name":"n""#)
@@ -178,14 +172,14 @@ import Testing
     }
 
     @Test func `a leaf entry moves the leaf and says nothing`() throws {
-        let tree = try built { builder in
+        let tree = try SessionTree.built { builder in
             builder.user("1", nil)
             builder.assistant("2", "1")
             builder.add("3", "2", "leaf", #""targetId":"1""#)
         }
         #expect(tree.leafID?.rawValue == "1")
         #expect(tree.outline("1") == ["1"])
-        let toStart = try built { builder in
+        let toStart = try SessionTree.built { builder in
             builder.user("1", nil)
             builder.add("2", "1", "leaf", #""targetId":null"#)
         }
@@ -193,7 +187,7 @@ import Testing
     }
 
     @Test func `edits replace or remove earlier messages, the last edit counts`() throws {
-        let tree = try built { builder in
+        let tree = try SessionTree.built { builder in
             builder.user("1", nil)
             builder.assistant("2", "1")
             builder.user("3", "2")
@@ -208,7 +202,7 @@ import Testing
     }
 
     @Test func `self-contained compactions carry their tail, and the prompt comes first`() throws {
-        let tree = try built { builder in
+        let tree = try SessionTree.built { builder in
             builder.add("0", nil, "message", #""message":{"role":"system","content":"old prompt","timestamp":1}"#)
             builder.user("1", "0")
             builder.assistant("2", "1")
@@ -223,7 +217,7 @@ import Testing
         let conversation = Conversation(context)
         #expect(conversation.systemPrompt == "prompt")
         #expect(conversation.messages.count == 3)
-        let kept = try built { builder in
+        let kept = try SessionTree.built { builder in
             builder.add("0", nil, "message", #""message":{"role":"system","content":"old prompt","timestamp":1}"#)
             builder.user("1", "0")
             builder.compaction("c", "1", keep: "0")
@@ -233,7 +227,7 @@ import Testing
     }
 
     @Test func `sections of the prompt are replaced and removed by name`() throws {
-        let tree = try built { builder in
+        let tree = try SessionTree.built { builder in
             builder.add(
                 "1", nil, "message",
                 #""message":{"role":"system","content":"base","sections":{"a":"A","b":"B"},"timestamp":1}"#)
@@ -249,7 +243,7 @@ import Testing
             let fields = try #require(vector["in"]?.object)
             var message = JSONObject(members: [.init(key: "role", value: "bashExecution")])
             message.members += fields.members
-            let tree = try built { builder in
+            let tree = try SessionTree.built { builder in
                 builder.add("1", nil, "message", #""message":\#(JSONValue.object(message).text)"#)
             }
             let messages = Conversation(tree.context(of: tree.leafID)).messages
@@ -259,7 +253,7 @@ import Testing
             }
             #expect(user.content == [.text(vector["text"]?.string ?? "")])
         }
-        let hidden = try built { builder in
+        let hidden = try SessionTree.built { builder in
             builder.add(
                 "1", nil, "message",
                 #""message":{"role":"bashExecution","command":"x","output":"","excludeFromContext":true}"#)
@@ -268,7 +262,7 @@ import Testing
     }
 
     @Test func `tokens are what the model counted last, and an estimate of what came after`() throws {
-        let tree = try built { builder in
+        let tree = try SessionTree.built { builder in
             builder.user("1", nil)
             builder.assistant("2", "1", tokens: 1800)
             builder.assistant("3", "2", stop: "aborted", tokens: 99_999)

@@ -48,6 +48,13 @@ struct SessionBuilder {
 }
 
 extension SessionTree {
+    /// A tree of what a test writes.
+    static func built(_ body: (inout SessionBuilder) -> Void) throws -> SessionTree {
+        var builder = SessionBuilder()
+        body(&builder)
+        return try builder.tree()
+    }
+
     /// The context in short: ids of entries, or the role and text of what only exists in a context.
     func outline(_ leaf: String?) -> [String] {
         context(of: leaf.map { EntryID(unchecked: $0) }).messages.map { item in

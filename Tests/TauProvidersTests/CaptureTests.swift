@@ -1,16 +1,16 @@
 import TauCore
+import TauTestKit
 import Testing
 
 @testable import TauProviders
 
-@Suite(.enabled(if: Captures.isPresent))
-struct CaptureTests {
+@Suite struct CaptureTests {
     private func chat(_ name: String, chunkSize: Int = .max) throws -> Decoded {
-        Decoded(try Captures.answer(name).body, ChatAnswer(prices: nil), chunkSize: chunkSize)
+        Decoded(try Capture(name).body, ChatAnswer(prices: nil), chunkSize: chunkSize)
     }
 
     private func messages(_ name: String, chunkSize: Int = .max) throws -> Decoded {
-        Decoded(try Captures.answer(name).body, MessagesAnswer(prices: nil), chunkSize: chunkSize)
+        Decoded(try Capture(name).body, MessagesAnswer(prices: nil), chunkSize: chunkSize)
     }
 
     private static let weather: JSONValue = ["city": "Paris", "unit": "c"]
@@ -122,15 +122,15 @@ struct CaptureTests {
         ("err-404", .badRequest), ("err-503-loading", .overloaded), ("messages-err-overflow-stream", .contextTooLong),
     ])
     func `a captured error has its code and its words`(_ name: String, _ code: ProviderError.Code) throws {
-        let (status, body) = try Captures.answer(name)
-        let error = ErrorAnswer.error(status: status, reason: "", retryAfter: nil, body: body)
+        let capture = try Capture(name)
+        let error = ErrorAnswer.error(status: capture.status, reason: "", retryAfter: nil, body: capture.body)
         #expect(error.code == code)
-        let words = try #require(try JSONValue(parsing: body)["error"]?["message"]?.string)
-        #expect(error.message == "HTTP \(status): \(words.bounded(to: 1000))")
+        let words = try #require(try JSONValue(parsing: capture.body)["error"]?["message"]?.string)
+        #expect(error.message == "HTTP \(capture.status): \(words.bounded(to: 1000))")
     }
 
     @Test func `the short hash is Pi's`() throws {
-        let vectors = try JSONValue(parsing: Captures.file("pi/golden/shorthash.json"))
+        let vectors = try SharedData.json("pi/golden/shorthash.json")
         for vector in try #require(vectors.array) {
             #expect(ShortHash.of(vector["in"]?.string ?? "") == vector["out"]?.string)
         }

@@ -160,10 +160,8 @@ struct CollectingLogHandler: LogHandler {
     @Test(.enabled(if: geteuid() == 0, "mounting a small file system needs root"))
     func `a full disk fails the append, keeps the file valid, and the next one works after space returns`() async throws
     {
-        let mount = try StoreDirectory()
-        try run("mount", "-t", "tmpfs", "-o", "size=256k", "tau-test", mount.path)
-        defer { try? run("umount", mount.path) }
-        let directory = try StoreDirectory(mount.path)
+        let disk = try SmallDisk("256k")
+        let directory = try disk.directory()
         let store = try directory.store()
         let file = SessionStoreContract.file("full")
         try await store.create(file)
@@ -190,18 +188,9 @@ struct CollectingLogHandler: LogHandler {
                     SessionStoreContract.file("filler\(number)", [String(repeating: "y", count: 5000)]))
             }
         }
-        try run("mount", "-o", "remount,size=1m", mount.path)
+        try disk.resize(to: "1m")
         let next = SessionStoreContract.entry("after", after: last)
         try await store.append([next], to: file.header.id, after: last?.id)
         #expect(try SessionFile(parsing: try directory.read("full")).entries.map(\.id) == stored + [next.id])
-    }
-
-    private func run(_ arguments: String...) throws {
-        let process = Process()
-        process.executableURL = URL(fileURLWithPath: "/usr/bin/env")
-        process.arguments = arguments
-        try process.run()
-        process.waitUntilExit()
-        try #require(process.terminationStatus == 0)
     }
 }

@@ -212,10 +212,8 @@ import Testing
     @Test(.enabled(if: geteuid() == 0, "mounting a small file system needs root"))
     func `on a full disk appends fail one by one, files stay valid, and all goes on when there is space`() async throws
     {
-        let mount = try StoreDirectory()
-        try mountSmall(mount.path, "1m")
-        defer { try? shell("umount", mount.path) }
-        let directory = try StoreDirectory(mount.path)
+        let disk = try SmallDisk("1m")
+        let directory = try disk.directory()
         let files = (0..<5).map { SessionStoreContract.file("s\($0)") }
         let filling = Filling(store: try directory.store(), ids: files.map(\.header.id))
         for file in files { try await filling.store.create(file) }
@@ -229,7 +227,7 @@ import Testing
         await filling.fill()
         #expect(filling.failures > 0)
         try check("full")
-        try shell("mount", "-o", "remount,size=8m", mount.path)
+        try disk.resize(to: "8m")
         let count = filling.entryCount
         await filling.fill()
         #expect(filling.failures == 0)
@@ -239,10 +237,8 @@ import Testing
 
     @Test(.enabled(if: geteuid() == 0, "mounting a small file system needs root"))
     func `an append that a full disk refused does not come back from the journal after a crash`() async throws {
-        let mount = try StoreDirectory()
-        try mountSmall(mount.path, "1m")
-        defer { try? shell("umount", mount.path) }
-        let directory = try StoreDirectory(mount.path)
+        let disk = try SmallDisk("1m")
+        let directory = try disk.directory()
         let files = (0..<5).map { SessionStoreContract.file("s\($0)") }
         var filling: Filling? = Filling(store: try directory.store(), ids: files.map(\.header.id))
         for file in files { try await filling?.store.create(file) }
@@ -252,24 +248,11 @@ import Testing
         // The store goes without a word, and there is space again.
         filling = nil
         #expect(journals(directory).count == 1)
-        try shell("mount", "-o", "remount,size=8m", mount.path)
+        try disk.resize(to: "8m")
         let next = try directory.store()
         for (file, ids) in zip(files, acknowledged) {
             #expect(try await next.open(file.header.id).entries.map(\.id) == ids)
         }
-    }
-
-    private func mountSmall(_ path: String, _ size: String) throws {
-        try shell("mount", "-t", "tmpfs", "-o", "size=\(size)", "tau-test", path)
-    }
-
-    private func shell(_ arguments: String...) throws {
-        let process = Process()
-        process.executableURL = URL(fileURLWithPath: "/usr/bin/env")
-        process.arguments = arguments
-        try process.run()
-        process.waitUntilExit()
-        try #require(process.terminationStatus == 0)
     }
 }
 

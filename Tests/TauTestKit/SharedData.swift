@@ -21,6 +21,18 @@ public enum SharedData {
 
     public static func json(_ path: String) throws -> JSONValue { try JSONValue(parsing: try bytes(path)) }
 
+    /// The names in a folder of the data, sorted; none where it is missing.
+    static func names(_ folder: String) -> [String] {
+        guard let stream = opendir(directory + folder) else { return [] }
+        defer { closedir(stream) }
+        var names: [String] = []
+        while let entry = readdir(stream) {
+            names.append(
+                withUnsafeBytes(of: &entry.pointee.d_name) { String(decoding: $0.prefix { $0 != 0 }, as: UTF8.self) })
+        }
+        return names.sorted()
+    }
+
     /// Three levels up from this file lies the checkout, and `shared` beside it.
     private static let directory: String = {
         var parts = #filePath.split(separator: "/", omittingEmptySubsequences: false)

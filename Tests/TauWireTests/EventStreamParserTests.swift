@@ -1,3 +1,4 @@
+import TauTestKit
 import TauWire
 import Testing
 
@@ -111,19 +112,5 @@ struct EventStreamParserTests {
             }
             #expect(try events(of: bytes) == [event(String(normalized), type: "t", id: "7")])
         }
-    }
-}
-
-/// Xorshift; the same numbers at each run.
-struct SeededGenerator: RandomNumberGenerator {
-    private var state: UInt64
-
-    init(seed: UInt64) { state = seed &* 0x9E37_79B9_7F4A_7C15 | 1 }
-
-    mutating func next() -> UInt64 {
-        state ^= state << 13
-        state ^= state >> 7
-        state ^= state << 17
-        return state
     }
 }

@@ -1,51 +1,8 @@
-import Glibc
 import TauCore
 import TauWire
 import Testing
 
 @testable import TauProviders
-
-/// Answers of a real model server, which lie beside the package.
-enum Captures {
-    static let root: String? = {
-        guard let file = realpath(#filePath, nil) else { return nil }
-        defer { free(file) }
-        return "/" + String(cString: file).split(separator: "/").dropLast(3).joined(separator: "/") + "/../shared/data"
-    }()
-
-    static let isPresent = (try? file("llm/health.raw")) != nil
-
-    static func file(_ path: String) throws -> [UInt8] {
-        let file = try #require(fopen((root ?? "") + "/" + path, "r"))
-        defer { fclose(file) }
-        var bytes = [UInt8](repeating: 0, count: 1 << 20)
-        bytes.removeLast(bytes.count - fread(&bytes, 1, bytes.count, file))
-        return bytes
-    }
-
-    /// Status and body of a captured answer, without the HTTP framing.
-    static func answer(_ name: String) throws -> (status: Int, body: [UInt8]) {
-        let bytes = try file("llm/\(name).raw")
-        let end = try #require(bytes.firstRange(of: Array("\r\n\r\n".utf8)))
-        let head = String(decoding: bytes[..<end.lowerBound], as: UTF8.self)
-        let status = try #require(Int(head.split(separator: " ")[1]))
-        let body = Array(bytes[end.upperBound...])
-        return (status, head.lowercased().contains("chunked") ? dechunked(body) : body)
-    }
-
-    private static func dechunked(_ bytes: [UInt8]) -> [UInt8] {
-        var body: [UInt8] = []
-        var position = 0
-        while let end = bytes[position...].firstRange(of: Array("\r\n".utf8)) {
-            guard let size = Int(String(decoding: bytes[position..<end.lowerBound], as: UTF8.self), radix: 16),
-                size > 0
-            else { break }
-            body += bytes[end.upperBound..<min(end.upperBound + size, bytes.count)]
-            position = min(end.upperBound + size + 2, bytes.count)
-        }
-        return body
-    }
-}
 
 /// What a decoder makes of a stream.
 struct Decoded: Equatable {
