@@ -169,8 +169,6 @@ extension Request {
             return try await collectBody(upTo: maxBytes)
         } catch is NIOTooManyBytesError {
             throw problem
-        } catch let error as HTTPError where error.status == .contentTooLarge {
-            throw problem
         }
     }
 }
