@@ -148,6 +148,16 @@ import Testing
         #expect(grown.outline("5") == ["5", "compactionSummary:5", "4"])
     }
 
+    @Test func `what a compaction says and carries cannot be edited away`() throws {
+        let tree = try SessionTree.built { builder in
+            builder.user("1", nil)
+            builder.compaction(
+                "2", "1", keep: "nowhere", #","retainedTail":[{"role":"user","content":"carried","timestamp":1}]"#)
+            builder.add("3", "2", "context_edit", #""targetId":"2","replacement":null"#)
+        }
+        #expect(tree.context(of: tree.leafID).messages.map(\.role) == [.compactionSummary, .user])
+    }
+
     @Test func `what was counted before a compaction is stale`() throws {
         var builder = SessionBuilder()
         builder.user("1", nil)

@@ -95,6 +95,10 @@ import Testing
     @Test func `orphans become roots, children come behind their parents, circles are cut`() throws {
         let orphan = try repaired([Self.header, Self.entry("1", "gone", #""type":"x","k":1.0"#)])
         #expect(orphan.lines[1] == Self.entry("1", nil, #""type":"x","k":1.0"#))
+        #expect(orphan.actions == ["1 entries whose parent does not exist became roots"])
+        // It stays where it is.
+        let first = try repaired([Self.header, Self.entry("1", "gone"), Self.entry("2", nil)])
+        #expect(first.lines == [Self.header, Self.entry("1", nil), Self.entry("2", nil)])
         let forward = try repaired([
             Self.header, Self.entry("1", "3"), Self.entry("2", "1"), Self.entry("3", nil), Self.entry("4", nil),
         ])

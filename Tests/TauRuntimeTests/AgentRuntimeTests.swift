@@ -257,6 +257,22 @@ import Testing
         }
     }
 
+    @Test func `sessions that are idle are closed when their bytes are too many, the idlest first`() async throws {
+        var limits = RuntimeLimits()
+        limits.maxOpenBytes = 3000
+        let harness = RuntimeHarness(limits: limits)
+        let names = ["one", "two", "three"]
+        for name in names {
+            let file = SessionStoreContract.file(name, [String(repeating: "x", count: 500)])
+            _ = try await harness.runtime.importSession(file.bytes)
+        }
+        // About 1,200 bytes each: two fit.
+        let open = names.filter { harness.store.isOpen(SessionID(unchecked: $0)) }
+        #expect(open == ["two", "three"])
+        _ = try await harness.runtime.session(SessionID(unchecked: "one"))
+        #expect(names.filter { harness.store.isOpen(SessionID(unchecked: $0)) } == ["one", "three"])
+    }
+
     @Test func `a session with a line over the configured bound is not imported, and the line is named`() async throws {
         var limits = RuntimeLimits()
         limits.maxLineBytes = 300

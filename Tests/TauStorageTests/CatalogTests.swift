@@ -186,6 +186,18 @@ import Testing
         }
     }
 
+    @Test func `what a deleted session said is found nowhere, also not in the next session`() async throws {
+        let directory = try StoreDirectory()
+        let store = try directory.store()
+        try await store.create(SessionStoreContract.file("one", ["apples", "pears"]))
+        #expect(try await ids(store, "pears") == ["one"])
+        try await store.delete(SessionID(unchecked: "one"))
+        // It gets the number that is free again.
+        try await store.create(SessionStoreContract.file("two", ["plums"]))
+        #expect(try await ids(store, "plums") == ["two"])
+        #expect(try await ids(store, "pears").isEmpty)
+    }
+
     @Test func `an old name is not found any more`() async throws {
         let directory = try StoreDirectory()
         let store = try directory.store()

@@ -207,6 +207,27 @@ import Testing
         #expect(try await store.open(Self.session).entries.count == 60)
     }
 
+    @Test(.timeLimit(.minutes(1)))
+    func `a store that is maintained makes a checkpoint on its own`() async throws {
+        let directory = try StoreDirectory()
+        let store = try directory.store()
+        let file = SessionStoreContract.file("s")
+        try await store.create(file)
+        let entry = SessionStoreContract.entry("new", after: nil)
+        try await store.append([entry], to: Self.session, after: nil)
+        func firstRecord() throws -> JournalRecord.Kind? {
+            let path = directory.path + "/.journal/" + (journals(directory).first ?? "")
+            return JournalRecord.records(in: Array(try Data(contentsOf: URL(fileURLWithPath: path)))).first?.kind
+        }
+        #expect(try firstRecord() == .append)
+        try await withThrowingTaskGroup(of: Void.self) { group in
+            group.addTask { await store.maintain(checkpointSeconds: 1) }
+            defer { group.cancelAll() }
+            // The disk is asked until it shows it.
+            while try firstRecord() != .start { try await store.checkHealth() }
+        }
+    }
+
     // MARK: A full disk
 
     @Test(.enabled(if: geteuid() == 0, "mounting a small file system needs root"))

@@ -20,6 +20,9 @@ public final class MemorySessionStore: SessionStore {
     /// Calls of `append` so far.
     public var appendCount: Int { state.withLock { $0.appendCount } }
 
+    /// Whether somebody has the right to write it.
+    public func isOpen(_ id: SessionID) -> Bool { state.withLock { $0.open.contains(id) } }
+
     public func entries(of id: SessionID) -> [Entry] { state.withLock { $0.files[id]?.entries ?? [] } }
 
     public func create(_ file: SessionFile) async throws(StoreError) {
