@@ -224,7 +224,10 @@ import Testing
             group.addTask { await store.maintain(checkpointSeconds: 1) }
             defer { group.cancelAll() }
             // The disk is asked until it shows it.
-            while try firstRecord() != .start { try await store.checkHealth() }
+            while try firstRecord() != .start {
+                try Task.checkCancellation()
+                try await store.checkHealth()
+            }
         }
     }
 
