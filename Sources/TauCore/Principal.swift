@@ -7,6 +7,9 @@ public struct Principal: Hashable, Sendable {
         self.tenantID = tenantID
         self.userID = userID
     }
+
+    /// The one who runs the process.
+    public static let local = Principal(tenantID: "default", userID: "local")
 }
 
 /// Tells who a bearer token belongs to.

@@ -52,12 +52,16 @@ extension ModelListing {
             writer.key("prices")
             if let prices = model.prices {
                 writer.object { writer in
-                    for (name, price) in [
-                        ("input", prices.input), ("output", prices.output), ("cacheRead", prices.cacheRead),
-                        ("cacheWrite", prices.cacheWrite),
-                    ] {
-                        writer.key(name)
-                        writer.double(price)
+                    prices.writeRates(to: &writer)
+                    guard !prices.tiers.isEmpty else { return }
+                    writer.key("tiers")
+                    writer.array { writer in
+                        for tier in prices.tiers {
+                            writer.object { writer in
+                                writer.member("inputTokensAbove", tier.inputTokensAbove)
+                                tier.prices.writeRates(to: &writer)
+                            }
+                        }
                     }
                 }
             } else {
@@ -67,6 +71,17 @@ extension ModelListing {
             writer.key("inputs")
             writer.array { writer in for input in model.inputs { writer.string(input.rawValue) } }
             writer.member("available", isAvailable)
+        }
+    }
+}
+
+extension Prices {
+    fileprivate func writeRates(to writer: inout JSONWriter) {
+        for (name, price) in [
+            ("input", input), ("output", output), ("cacheRead", cacheRead), ("cacheWrite", cacheWrite),
+        ] {
+            writer.key(name)
+            writer.double(price)
         }
     }
 }

@@ -66,6 +66,15 @@ struct RequestFields {
         return number
     }
 
+    mutating func number(_ name: String, in range: ClosedRange<Double>) -> Double? {
+        guard let value = value(name) else { return nil }
+        guard let number = value.double, range.contains(number) else {
+            refuse(name, "must be a number from \(range.lowerBound) to \(range.upperBound)")
+            return nil
+        }
+        return number
+    }
+
     mutating func bool(_ name: String) -> Bool? {
         guard let value = value(name) else { return nil }
         if value.bool == nil { refuse(name, "must be true or false") }

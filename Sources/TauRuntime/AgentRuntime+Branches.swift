@@ -104,13 +104,16 @@ extension AgentRuntime {
 
     private func summarizer(for session: LiveSession, at leaf: EntryID?) throws(RuntimeError) -> Summarizer {
         let settings = session.read { $0.settings(of: leaf) }
-        let model = try chooseModel(
-            .session, settings, UserMessage(content: [.text("Summarise.")], timestamp: environment.now()))
-        guard let provider = models.provider(named: model.reference.provider) else {
-            throw RuntimeError(
-                .modelUnavailable, "Nobody speaks to \(model.reference): its provider is not configured.")
+        let prompt = UserMessage(content: [.text("Summarise.")], timestamp: environment.now())
+        let selection: ModelSelection
+        // The model that wrote the branch knows its words, whoever chose it.
+        if let known = settings.model.flatMap(models.model), models.provider(named: known.reference.provider) != nil {
+            selection = ModelSelection(model: known)
+        } else {
+            selection = try chooseModel(.automatic, settings, prompt) { 0 }
         }
-        return Summarizer(model: model, provider: provider, limits: limits, environment: environment)
+        let route = try route(selection, for: .local, hasBudget: false)
+        return Summarizer(model: route.model, provider: route.provider, limits: limits, environment: environment)
     }
 
     private func modeling<Value>(

@@ -12,17 +12,24 @@ public struct RunRequest: Sendable {
     public var model: ModelChoice
     public var thinkingLevel: ThinkingLevel?
     public var maxTurns: Int?
+    /// US dollars.
+    public var maxCost: Double?
     public var ifBusy: IfBusy
+    /// Who asks: waiting model calls are served in turns between owners.
+    public var owner: Principal
 
     public init(
         content: [ContentBlock], parentID: EntryID? = nil, model: ModelChoice = .session,
-        thinkingLevel: ThinkingLevel? = nil, maxTurns: Int? = nil, ifBusy: IfBusy = .reject
+        thinkingLevel: ThinkingLevel? = nil, maxTurns: Int? = nil, maxCost: Double? = nil, ifBusy: IfBusy = .reject,
+        owner: Principal = .local
     ) {
         self.content = content
         self.parentID = parentID
         self.model = model
         self.thinkingLevel = thinkingLevel
         self.maxTurns = maxTurns
+        self.maxCost = maxCost
+        self.owner = owner
         self.ifBusy = ifBusy
     }
 }
@@ -86,62 +93,72 @@ extension AgentRuntime {
             let leaf = request.parentID ?? tree.leafID
             return (leaf, tree.settings(of: leaf), tree.danglingCalls(of: leaf))
         }
-        let model = try chooseModel(request.model, settings, prompt)
-        guard let provider = models.provider(named: model.reference.provider) else {
-            throw RuntimeError(
-                .modelUnavailable, "Nobody speaks to \(model.reference): its provider is not configured.")
+        let definitions = offeredTools(settings)
+        let selection = try chooseModel(request.model, settings, prompt) {
+            TokenEstimate.tokens(of: session.read { $0.context(of: leaf) })
         }
+        let maxCost = [request.maxCost, limits.maxCost].compactMap(\.self).min()
+        let route = try route(selection, for: request.owner, hasBudget: maxCost != nil)
+        let model = selection.model.reference
         let level = request.thinkingLevel ?? ThinkingLevel(rawValue: settings.thinkingLevel) ?? .off
 
         var contents: [NewEntry] = dangling.map { .message(.toolResult($0.interrupted(at: prompt.timestamp))) }
-        if settings.model != model.reference { contents.append(.modelChange(model.reference)) }
+        if settings.model != model || settings.isModelAutomatic != (selection.choice != nil) {
+            contents.append(.modelChange(model, choice: selection.choice))
+        }
         if level.rawValue != settings.thinkingLevel { contents.append(.thinkingLevelChange(level)) }
         contents.append(.message(.user(prompt)))
 
         let run = ActiveRun(
-            Run(
-                id: runID, sessionID: session.id, status: .queued, createdAt: prompt.timestamp, model: model.reference,
-                leafID: leaf, node: environment.node), limits: limits)
-        guard registry.add(run) else {
-            throw RuntimeError(.overloaded, "\(limits.maxActiveRuns) runs are at work on this server already.")
-        }
+            RunRecord(
+                run: Run(
+                    id: runID, sessionID: session.id, status: .queued, createdAt: prompt.timestamp, model: model,
+                    choice: selection.choice, leafID: leaf, node: environment.node)), limits: limits)
+        try register(run)
         do throws(RuntimeError) {
             let entries = try await append(contents, to: session, at: request.parentID.map { .some($0) })
             run.update { $0.leafID = entries.last?.id }
-            let context = makeContext(run, session, model, provider, settings, level, request.maxTurns)
-            try submit(
-                RunSupervisor.Job(context: context, prompt: prompt, entries: entries) { [self] failure in
-                    await finish(run, session, failure)
-                })
+            runs.note(run.record)
+            let context = makeContext(
+                run, session, route, definitions, level,
+                maxTurns: min(request.maxTurns ?? limits.maxTurns, limits.maxTurns), maxCost: maxCost)
+            try submit(context, .message(prompt, entries))
             return run
         } catch {
             registry.finish(run)
+            run.update { $0.status = .interrupted }
+            runs.note(run.record)
             throw error
         }
     }
 
-    private func submit(_ job: RunSupervisor.Job) throws(RuntimeError) {
+    func register(_ run: ActiveRun) throws(RuntimeError) {
+        guard registry.add(run) else {
+            throw RuntimeError(.overloaded, "\(limits.maxActiveRuns) runs are at work on this server already.")
+        }
+    }
+
+    func submit(_ context: RunContext, _ start: AgentLoop.Start) throws(RuntimeError) {
+        let (run, session) = (context.run, context.session)
+        let job = RunSupervisor.Job(context: context, gates: gates, start: start) { [self] failure in
+            await finish(run, session, failure)
+        }
         guard supervisor.submit(job) else {
             throw RuntimeError(.draining, "The server is shutting down; the message is saved, but not answered.")
         }
     }
 
-    private func makeContext(
-        _ run: ActiveRun, _ session: LiveSession, _ model: ModelDescription, _ provider: any ModelProvider,
-        _ settings: BranchSettings, _ level: ThinkingLevel, _ maxTurns: Int?
+    func makeContext(
+        _ run: ActiveRun, _ session: LiveSession, _ route: ModelRoute, _ definitions: [ToolDefinition],
+        _ level: ThinkingLevel, maxTurns: Int, maxCost: Double?
     ) -> RunContext {
         var logger = environment.logger
         logger[metadataKey: "session"] = "\(session.id)"
         logger[metadataKey: "run"] = "\(run.id)"
-        let definitions = tools.listings.filter { listing in
-            listing.unavailable == nil && listing.policy != .deny
-                && settings.activeToolNames?.contains(listing.definition.name) != false
-        }
         return RunContext(
-            run: run, session: session, model: model, provider: provider, tools: tools,
-            definitions: definitions.map(\.definition), thinkingLevel: model.supportsReasoning ? level : .off,
-            defaultSystemPrompt: defaultSystemPrompt, maxTurns: min(maxTurns ?? limits.maxTurns, limits.maxTurns),
-            limits: limits, environment: environment, logger: logger)
+            run: run, session: session, route: route, tools: tools, definitions: definitions, thinkingLevel: level,
+            defaultSystemPrompt: defaultSystemPrompt, maxTurns: maxTurns, maxCost: maxCost, limits: limits,
+            environment: environment, runs: runs, logger: logger)
     }
 
     private func finish(_ run: ActiveRun, _ session: LiveSession, _ failure: StoreError?) async {
@@ -151,64 +168,40 @@ extension AgentRuntime {
         await sessions.leave(session)
     }
 
-    // MARK: Models and tools
-
-    /// The model that a reference names, which must exist and be usable.
-    func resolve(_ reference: ModelReference) throws(RuntimeError) -> ModelDescription {
-        guard let model = models.model(reference) else {
-            throw RuntimeError(
-                .badRequest, "There is no model \(reference). GET /models lists what there is.",
-                details: [.init(path: "model", message: "unknown model \(reference)")])
-        }
-        return model
-    }
-
-    func chooseModel(
-        _ choice: ModelChoice, _ settings: BranchSettings, _ prompt: UserMessage
-    ) throws(RuntimeError) -> ModelDescription {
-        switch choice {
-        case .named(let reference): return try resolve(reference)
-        case .session:
-            // A session that comes from elsewhere may name a model that is not to be had here.
-            if let known = settings.model.flatMap(models.model), models.provider(named: known.reference.provider) != nil
-            {
-                return known
-            }
-        case .automatic: break
-        }
-        guard let model = models.automaticChoice(for: prompt) else {
-            throw RuntimeError(.modelUnavailable, "No model is configured.")
-        }
-        return model
-    }
-
-    func checkTools(_ names: [String]) throws(RuntimeError) -> [String] {
-        let known = Set(tools.listings.map(\.definition.name))
-        let unknown = names.enumerated().filter { !known.contains($0.element) }
-        guard unknown.isEmpty else {
-            throw RuntimeError(
-                .badRequest, "Unknown tools: \(unknown.map(\.element).joined(separator: ", ")).",
-                details: unknown.map { .init(path: "tools.\($0.offset)", message: "there is no tool \($0.element)") })
-        }
-        return names
-    }
-
     // MARK: Runs
 
+    /// A run of this process whose events can be read.
     public func run(_ id: RunID) throws(RuntimeError) -> ActiveRun {
         guard let run = registry.find(id) else { throw RuntimeError(.notFound, "There is no such run.") }
         return run
     }
 
-    /// The session's runs that this server remembers, newest first.
-    public func runs(of id: SessionID) async throws(RuntimeError) -> [Run] {
-        _ = try await session(id)
-        return registry.runs(of: id).map(\.snapshot)
+    /// A run as it is now, or as it was when its server stopped.
+    public func snapshot(of id: RunID) async throws(RuntimeError) -> Run {
+        if let run = registry.find(id) { return run.snapshot }
+        let record = try await storing { () throws(StoreError) in try await runs.record(of: id) }
+        guard let record else { throw RuntimeError(.notFound, "There is no such run.") }
+        return record.run
     }
 
+    /// The session's runs, newest first: at most as many as one page of records.
+    public func runs(of id: SessionID) async throws(RuntimeError) -> [Run] {
+        _ = try await session(id)
+        let active = registry.runs(of: id).map(\.snapshot)
+        let records = try await storing { () throws(StoreError) in
+            try await runs.records(of: id, limit: Self.maxListedRuns)
+        }
+        let known = Set(active.map(\.id))
+        return (active + records.map(\.run).filter { !known.contains($0.id) }).sorted {
+            $0.id.rawValue > $1.id.rawValue
+        }
+    }
+
+    private static let maxListedRuns = 1000
+
     /// Asks a run to stop; what was said so far is kept. A run that has ended stays as it is.
-    public func cancel(_ id: RunID) throws(RuntimeError) -> Run {
-        let run = try run(id)
+    public func cancel(_ id: RunID) async throws(RuntimeError) -> Run {
+        guard let run = registry.find(id) else { return try await snapshot(of: id) }
         run.cancellation.raise()
         return run.snapshot
     }
@@ -216,8 +209,11 @@ extension AgentRuntime {
     /// Adds a message to a run at work: after the current tool calls, or when the agent would stop.
     public func queue(
         _ content: [ContentBlock], in id: RunID, steers: Bool
-    ) throws(RuntimeError) -> Run {
-        let run = try run(id)
+    ) async throws(RuntimeError) -> Run {
+        guard let run = registry.find(id) else {
+            _ = try await snapshot(of: id)
+            throw RuntimeError(.conflict, "The run has ended.")
+        }
         let message = UserMessage(content: content, timestamp: environment.now())
         try run.enqueue(message, in: steers ? .steering : .followUp)
         return run.snapshot

@@ -11,17 +11,21 @@ public final class AgentRuntime: Sendable {
     public let tools: any ToolCatalog
     let store: any SessionStore
     let sessions: LiveSessions
+    let runs: any RunStore
     let registry: RunRegistry
+    let gates: ModelGates
     let environment: RuntimeEnvironment
     let limits: RuntimeLimits
     let defaultSystemPrompt: String?
     private let draining = Mutex(false)
 
     public init(
-        store: any SessionStore, models: any ModelCatalog, tools: any ToolCatalog, environment: RuntimeEnvironment,
+        store: any SessionStore, runs: any RunStore, models: any ModelCatalog, tools: any ToolCatalog,
+        environment: RuntimeEnvironment,
         limits: RuntimeLimits = RuntimeLimits(), defaultSystemPrompt: String?
     ) {
         self.store = store
+        self.runs = runs
         self.models = models
         self.tools = tools
         self.environment = environment
@@ -30,6 +34,7 @@ public final class AgentRuntime: Sendable {
         supervisor = RunSupervisor(maxWaiting: limits.maxActiveRuns)
         sessions = LiveSessions(store: store, environment: environment, limits: limits)
         registry = RunRegistry(limits: limits)
+        gates = ModelGates(limits: limits, now: environment.now)
     }
 
     // MARK: Drain
@@ -196,6 +201,7 @@ public final class AgentRuntime: Sendable {
             await run.journal.waitForEnd()
         }
         try await storing { () throws(StoreError) in try await sessions.delete(id) }
+        try await storing { () throws(StoreError) in try await runs.removeRecords(of: id) }
         registry.forget(id)
         do throws(ToolFailure) {
             try await tools.removeWorkspace(of: id)

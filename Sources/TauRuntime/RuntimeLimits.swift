@@ -18,6 +18,18 @@ public struct RuntimeLimits: Sendable {
     public var journalBytes = 4 << 20
     /// Finished runs whose events can still be read (`runs.retained`).
     public var retainedRuns = 256
+    /// Bytes of a piece of an answer that is told without further waiting (`runs.deltaBytes`); 0 tells every piece as it comes.
+    public var deltaBytes = 1024
+    /// Milliseconds that a reader waits for a smaller piece to grow (`runs.deltaMilliseconds`).
+    public var deltaMilliseconds = 100
+    /// US dollars of one run (`runs.maxCost`); nil for no bound. A run may ask for less.
+    public var maxCost: Double?
+    /// Seconds that a person has to decide on a tool call (`tools.approvalSeconds`); afterwards it counts as denied.
+    public var approvalSeconds = 3600
+    /// Model calls to one provider at a time (`models.maxConcurrentCalls`), where the provider has no bound of its own.
+    public var maxModelCalls = 1024
+    public var retry = RetryPolicy()
+    public var circuit = CircuitSettings()
 
     /// Bytes of one line of a session file (`sessions.maxLineBytes`); a longer one is kept and skipped, and not imported.
     public var maxLineBytes = SessionFile.Limits().maxLineBytes

@@ -9,7 +9,7 @@ package struct BuiltInTools: ToolCatalog {
     private let configuration: ToolsConfiguration
     private let root: WorkspaceRoot
     private let sandbox: SandboxStatus
-    private let commandSlots: Slots
+    private let commandSlots: FairQueue<SessionID>
     private let threads: BlockingThreads
 
     /// Makes the directory of the workspaces and tries the sandbox, which takes some ten milliseconds. Without a
@@ -53,8 +53,8 @@ package struct BuiltInTools: ToolCatalog {
         self.sandbox = sandbox
         self.threads = threads
         let limits = configuration.limits
-        commandSlots = Slots(
-            count: limits.maxConcurrentCommands, maxWaiting: limits.maxQueuedCommands - limits.maxConcurrentCommands)
+        commandSlots = FairQueue(
+            places: limits.maxConcurrentCommands, maxWaiting: limits.maxQueuedCommands - limits.maxConcurrentCommands)
         var reason: String?
         if case .unavailable(let text) = sandbox { reason = text }
         listings = [
@@ -76,7 +76,7 @@ package struct BuiltInTools: ToolCatalog {
         }
         var tools: [any Tool] = [ReadTool(workspace: workspace)]
         if case .ready(let sandbox) = sandbox {
-            tools.append(BashTool(workspace: workspace, sandbox: sandbox, slots: commandSlots))
+            tools.append(BashTool(workspace: workspace, sandbox: sandbox, session: session, slots: commandSlots))
         }
         tools += [EditTool(workspace: workspace), WriteTool(workspace: workspace)]
         return Toolbox(tools: tools.filter { configuration.policy(of: $0.definition.name) != .deny })

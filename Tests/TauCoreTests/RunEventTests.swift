@@ -84,7 +84,7 @@ import Testing
             #"{"input":0,"output":0,"cacheRead":0,"cacheWrite":0,"totalTokens":0,"cost":{"input":0,"output":0,"cacheRead":0,"cacheWrite":0,"total":0}}"#
         #expect(
             text(.runState(run))
-                == #"{"type":"run_state","run":{"id":"r","sessionId":"s","status":"queued","createdAt":"1970-01-01T00:00:00.000Z","startedAt":null,"finishedAt":null,"model":{"provider":"p","id":"m"},"usage":\#(zero),"error":null,"leafId":null,"pendingApprovals":[],"node":"n1"}}"#
+                == #"{"type":"run_state","run":{"id":"r","sessionId":"s","status":"queued","createdAt":"1970-01-01T00:00:00.000Z","startedAt":null,"finishedAt":null,"model":{"provider":"p","id":"m"},"choice":null,"usage":\#(zero),"error":null,"leafId":null,"pendingApprovals":[],"node":"n1"}}"#
         )
         run.status = .failed
         run.startedAt = Timestamp(milliseconds: 1)
@@ -94,7 +94,7 @@ import Testing
         run.usage.cost = nil
         #expect(
             text(.runState(run))
-                == #"{"type":"run_state","run":{"id":"r","sessionId":"s","status":"failed","createdAt":"1970-01-01T00:00:00.000Z","startedAt":"1970-01-01T00:00:00.001Z","finishedAt":"1970-01-01T00:00:00.002Z","model":{"provider":"p","id":"m"},"usage":{"input":0,"output":0,"cacheRead":0,"cacheWrite":0,"totalTokens":0,"cost":null},"error":{"code":"model_unavailable","message":"no \"key\""},"leafId":"e","pendingApprovals":[],"node":"n1"}}"#
+                == #"{"type":"run_state","run":{"id":"r","sessionId":"s","status":"failed","createdAt":"1970-01-01T00:00:00.000Z","startedAt":"1970-01-01T00:00:00.001Z","finishedAt":"1970-01-01T00:00:00.002Z","model":{"provider":"p","id":"m"},"choice":null,"usage":{"input":0,"output":0,"cacheRead":0,"cacheWrite":0,"totalTokens":0,"cost":null},"error":{"code":"model_unavailable","message":"no \"key\""},"leafId":"e","pendingApprovals":[],"node":"n1"}}"#
         )
     }
 

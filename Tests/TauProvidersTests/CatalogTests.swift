@@ -5,18 +5,19 @@ import Testing
 
 struct CatalogTests {
     private func withCatalog(
-        _ configure: (inout ProvidersConfiguration) -> Void, _ test: (BuiltInCatalog) throws -> Void
+        _ configure: (inout ProvidersConfiguration) -> Void, _ test: (ProviderCatalog) throws -> Void
     ) async throws {
         var configuration = ProvidersConfiguration()
         configure(&configuration)
-        let catalog = try BuiltInCatalog(configuration, logger: quiet)
+        let catalog = try ProviderCatalog(configuration, logger: quiet)
         let result = Result { try test(catalog) }
         await catalog.shutdown()
         try result.get()
     }
 
-    private func choice(_ catalog: BuiltInCatalog, _ text: String) -> String? {
-        catalog.automaticChoice(for: UserMessage(content: [.text(text)], timestamp: noTime))?.reference.description
+    private func choice(_ catalog: ProviderCatalog, _ text: String) -> String? {
+        catalog.choose(for: ModelTask(message: UserMessage(content: [.text(text)], timestamp: noTime)))?.model.reference
+            .description
     }
 
     @Test func `without a key only the scripted model is there`() async throws {
@@ -33,10 +34,13 @@ struct CatalogTests {
 
     @Test func `a key or an address makes a provider available`() async throws {
         for configure: (inout ProvidersConfiguration) -> Void in [
-            { $0.openAIKey = "sk" }, { $0.openAIBaseURL = "http://localhost:8081" },
+            { $0.use("openai", key: "sk") }, { $0.use("openai", baseURL: "http://localhost:8081") },
         ] {
             try await withCatalog(configure) { catalog in
-                #expect(catalog.listings.allSatisfy { $0.isAvailable == ($0.model.reference.provider != "anthropic") })
+                #expect(
+                    catalog.listings.allSatisfy {
+                        $0.isAvailable == ["openai", "scripted"].contains($0.model.reference.provider)
+                    })
                 #expect(catalog.provider(named: "openai")?.name == "openai")
                 let local = try #require(catalog.model(ModelReference(provider: "openai", id: "my/model")))
                 #expect(local.prices == nil)
@@ -50,7 +54,7 @@ struct CatalogTests {
     @Test func `the message chooses the model`() async throws {
         let long = String(repeating: "word ", count: 30)
         try await withCatalog {
-            $0.anthropicKey = "sk"
+            $0.use("anthropic", key: "sk")
         } _: { catalog in
             #expect(choice(catalog, "Hi") == "anthropic/claude-3-5-haiku-20241022")
             #expect(choice(catalog, long) == "anthropic/claude-3-5-sonnet-20241022")
@@ -58,15 +62,15 @@ struct CatalogTests {
             #expect(choice(catalog, "请重构这个模块") == "anthropic/claude-opus-4-20250514")
         }
         try await withCatalog {
-            $0.openAIKey = "sk"
-            $0.mediumModel = "openai/gpt-4o"
+            $0.use("openai", key: "sk")
+            $0.tierModels[.medium] = "openai/gpt-4o"
         } _: { catalog in
             #expect(choice(catalog, "Hi") == "openai/gpt-5-nano")
             #expect(choice(catalog, long) == "openai/gpt-4o")
             #expect(choice(catalog, "The architecture?") == "openai/gpt-5")
         }
         try await withCatalog {
-            $0.openAIKey = "sk"
+            $0.use("openai", key: "sk")
             $0.defaultModel = "openai/o3"
         } _: { catalog in
             #expect(choice(catalog, "Hi") == "openai/o3")
@@ -83,10 +87,10 @@ struct CatalogTests {
     ])
     func `a default that cannot be used is refused`(_ reference: String, _ message: String) {
         var configuration = ProvidersConfiguration()
-        configuration.openAIKey = "sk"
+        configuration.use("openai", key: "sk")
         configuration.defaultModel = reference
         #expect {
-            _ = try BuiltInCatalog(configuration, logger: quiet)
+            _ = try ProviderCatalog(configuration, logger: quiet)
         } throws: {
             "\($0)" == message
         }
@@ -94,19 +98,19 @@ struct CatalogTests {
 
     @Test func `a key or address that cannot be used is refused, and the key is not shown`() {
         var configuration = ProvidersConfiguration()
-        configuration.openAIKey = "sk-secret\n"
+        configuration.use("openai", key: "sk-secret\n")
         #expect {
-            _ = try BuiltInCatalog(configuration, logger: quiet)
+            _ = try ProviderCatalog(configuration, logger: quiet)
         } throws: {
             "\($0)" == "OPENAI_API_KEY must be one word of ASCII characters"
         }
-        configuration.openAIKey = nil
-        configuration.anthropicBaseURL = "localhost:8080"
-        #expect(throws: ProvidersConfigurationError.self) { _ = try BuiltInCatalog(configuration, logger: quiet) }
-        configuration.anthropicBaseURL = nil
+        configuration.providers = [:]
+        configuration.use("anthropic", baseURL: "localhost:8080")
+        #expect(throws: ProvidersConfigurationError.self) { _ = try ProviderCatalog(configuration, logger: quiet) }
+        configuration.providers = [:]
         configuration.scriptPath = "/nowhere/script.json"
         #expect {
-            _ = try BuiltInCatalog(configuration, logger: quiet)
+            _ = try ProviderCatalog(configuration, logger: quiet)
         } throws: {
             "\($0)" == "models.script /nowhere/script.json cannot be read: No such file or directory"
         }

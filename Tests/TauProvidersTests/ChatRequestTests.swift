@@ -26,7 +26,7 @@ struct ChatRequestTests {
         let body = body(
             request(
                 listed("openai/gpt-5"), [user(.text("Hi"))], systemPrompt: "Be kind.", tools: [readTool],
-                thinking: .xhigh, maxOutputTokens: 100), .standard(host: "api.openai.com"))
+                thinking: .xhigh, maxOutputTokens: 100), .openAI)
         let expected: JSONValue = [
             "model": "gpt-5",
             "messages": [["role": "developer", "content": "Be kind."], ["role": "user", "content": "Hi"]],

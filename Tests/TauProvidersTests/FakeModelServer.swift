@@ -61,12 +61,10 @@ func call(
     onEvent: (ModelEvent) -> Void = { _ in }
 ) async throws -> CallOutcome {
     var configuration = ProvidersConfiguration()
-    configuration.openAIBaseURL = address
-    configuration.openAIKey = key
-    configuration.anthropicBaseURL = address
-    configuration.anthropicKey = key
+    configuration.use("openai", key: key, baseURL: address)
+    configuration.use("anthropic", key: key, baseURL: address)
     configure(&configuration)
-    let catalog = try BuiltInCatalog(configuration, logger: quiet)
+    let catalog = try ProviderCatalog(configuration, logger: quiet)
     var outcome = CallOutcome()
     var assembler = MessageAssembler()
     let model = catalog.model(ModelReference(provider: provider, id: "some-model")) ?? BuiltInModels.scripted

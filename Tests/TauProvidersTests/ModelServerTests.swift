@@ -201,8 +201,8 @@ struct ModelServerTests {
             return .eventStream(chatStart + chatEnd) {}
         } _: { address in
             var configuration = ProvidersConfiguration()
-            configuration.openAIBaseURL = address
-            let catalog = try BuiltInCatalog(configuration, logger: quiet)
+            configuration.use("openai", baseURL: address)
+            let catalog = try ProviderCatalog(configuration, logger: quiet)
             let provider = try #require(catalog.provider(named: "openai"))
             for _ in 0..<3 { _ = try await provider.stream(request(listed("openai/gpt-4o"), [])) { _ in } }
             await catalog.shutdown()

@@ -42,3 +42,12 @@ func request(
         model: model, systemPrompt: systemPrompt, messages: messages, tools: tools, thinkingLevel: thinking,
         maxOutputTokens: maxOutputTokens, sessionID: SessionID(unchecked: "s1"))
 }
+
+extension ProvidersConfiguration {
+    mutating func use(_ name: String, key: String? = nil, baseURL: String? = nil) {
+        var settings = ProviderSettings()
+        settings.key = key
+        settings.baseURL = baseURL
+        providers[name] = settings
+    }
+}

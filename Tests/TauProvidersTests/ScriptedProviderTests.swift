@@ -1,4 +1,5 @@
 import TauCore
+import TauTestKit
 import Testing
 
 @testable import TauProviders

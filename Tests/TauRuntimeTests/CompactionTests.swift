@@ -130,11 +130,14 @@ import Testing
 
     @Test(arguments: ["error", "empty"])
     func `a summary that fails is told, leaves nothing behind, and the run goes on`(_ kind: String) async throws {
-        let harness = RuntimeHarness(turns: [
-            Self.answer(Self.long, tokens: 400), Self.answer(Self.long, tokens: 900),
-            kind == "empty" ? StubProvider.text(" \n") : Self.overload,
-            Self.answer("third", tokens: 950),
-        ])
+        var limits = RuntimeLimits()
+        limits.retry.attempts = 0
+        let harness = RuntimeHarness(
+            turns: [
+                Self.answer(Self.long, tokens: 400), Self.answer(Self.long, tokens: 900),
+                kind == "empty" ? StubProvider.text(" \n") : Self.overload,
+                Self.answer("third", tokens: 950),
+            ], limits: limits)
         try await harness.use { harness in
             let id = try await harness.newSession()
             for text in ["first", "second"] { _ = try await harness.run("\(text) \(Self.long)", in: id) }

@@ -6,13 +6,18 @@ import TauTestKit
 
 /// A provider whose turns are functions, taken in order.
 final class StubProvider: ModelProvider {
+    let maxConcurrentCalls: Int?
     typealias Turn = @Sendable (ModelRequest, (ModelEvent) -> Void) async throws(ProviderError) -> ModelReply
 
-    let name = "stub"
+    let name: String
     private let turns: Mutex<[Turn]>
     private let received = Mutex<[ModelRequest]>([])
 
-    init(_ turns: [Turn]) { self.turns = Mutex(turns) }
+    init(_ turns: [Turn], name: String = "stub", maxConcurrentCalls: Int? = nil) {
+        self.turns = Mutex(turns)
+        self.name = name
+        self.maxConcurrentCalls = maxConcurrentCalls
+    }
 
     var requests: [ModelRequest] { received.withLock { $0 } }
 
@@ -80,28 +85,54 @@ struct StubTools: ToolCatalog {
 
 struct StubCatalog: ModelCatalog {
     let stub: StubProvider
+    /// Takes over from the first one.
+    var fallback: StubProvider?
+    static let otherModel = ModelDescription(
+        reference: ModelReference(provider: "other", id: "two"), name: "Other", api: "other", contextWindow: 1000,
+        maxOutputTokens: 100, prices: .free)
+    /// A dollar for a million tokens in, two for a million out.
+    static let pricedModel = ModelDescription(
+        reference: ModelReference(provider: "stub", id: "priced"), name: "Priced", api: "stub", contextWindow: 1000,
+        maxOutputTokens: 1000, prices: Prices(input: 1, output: 2))
+    static let unpricedModel = ModelDescription(
+        reference: ModelReference(provider: "stub", id: "unpriced"), name: "Unpriced", api: "stub",
+        contextWindow: 1000, maxOutputTokens: 100, prices: nil)
     static let model = ModelDescription(
         reference: ModelReference(provider: "stub", id: "one"), name: "Stub", api: "stub", contextWindow: 1000,
         maxOutputTokens: 100, prices: .free)
 
     var listings: [ModelListing] { [ModelListing(model: Self.model, isAvailable: true)] }
     func model(_ reference: ModelReference) -> ModelDescription? {
-        reference == Self.model.reference ? Self.model : nil
+        [Self.model, Self.otherModel, Self.unpricedModel, Self.pricedModel].first { $0.reference == reference }
     }
-    func automaticChoice(for message: UserMessage) -> ModelDescription? { Self.model }
-    func provider(named name: String) -> (any ModelProvider)? { name == "stub" ? stub : nil }
+    func choose(for task: ModelTask) -> ModelSelection? {
+        ModelSelection(
+            model: Self.model, choice: AutomaticChoice(tier: "simple", reason: "stubs are simple"),
+            fallbacks: fallback == nil ? [] : [Self.otherModel])
+    }
+    func provider(named name: String) -> (any ModelProvider)? {
+        name == "stub" ? stub : name == "other" ? fallback : nil
+    }
 }
 
 /// A runtime over stubs, with its supervisor at work for the time of `body`.
 struct RuntimeHarness {
-    let store = MemorySessionStore()
+    let store: MemorySessionStore
+    let runs: MemoryRunStore
     let provider: StubProvider
     let runtime: AgentRuntime
+    /// Waits of the runtime: none takes any time, and all are remembered.
+    let clock = JumpingClock()
 
+    /// `store` and `runs` of another harness make this one its next start.
     init(
-        turns: [StubProvider.Turn] = [], tools: StubTools = StubTools(), limits: RuntimeLimits = RuntimeLimits()
+        turns: [StubProvider.Turn] = [], fallback: StubProvider? = nil, tools: StubTools = StubTools(),
+        limits: RuntimeLimits = RuntimeLimits(), store: MemorySessionStore = MemorySessionStore(),
+        runs: MemoryRunStore = MemoryRunStore(), waits: Bool = false, maxConcurrentCalls: Int? = nil
     ) {
-        provider = StubProvider(turns)
+        self.store = store
+        self.runs = runs
+        provider = StubProvider(turns, maxConcurrentCalls: maxConcurrentCalls)
         let ticks = Mutex<Int64>(1_700_000_000_000)
         let environment = RuntimeEnvironment(
             now: {
@@ -109,10 +140,11 @@ struct RuntimeHarness {
                     milliseconds: ticks.withLock {
                         $0 += 1; return $0
                     })
-            }, node: "test",
-            logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() })
+            }, clock: waits ? ContinuousClock() : clock, spread: { 0 }, node: "test",
+            logger: quiet)
         runtime = AgentRuntime(
-            store: store, models: StubCatalog(stub: provider), tools: tools, environment: environment, limits: limits,
+            store: store, runs: runs, models: StubCatalog(stub: provider, fallback: fallback), tools: tools,
+            environment: environment, limits: limits,
             defaultSystemPrompt: "You help.")
     }
 
@@ -213,4 +245,21 @@ func untilCancelled() async {
     } onCancel: {
         gate.open()
     }
+}
+
+let quiet = Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }
+
+/// A number that goes up and down, and remembers how far up it was.
+final class Counter: Sendable {
+    private let state = Mutex((current: 0, highest: 0))
+
+    func add(_ change: Int) {
+        state.withLock { state in
+            state.current += change
+            state.highest = max(state.highest, state.current)
+        }
+    }
+
+    var current: Int { state.withLock { $0.current } }
+    var highest: Int { state.withLock { $0.highest } }
 }

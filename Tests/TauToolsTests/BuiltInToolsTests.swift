@@ -70,26 +70,4 @@ import Testing
         // Not having one is no error.
         try await server.tools.removeWorkspace(of: SessionID(unchecked: "session-1"))
     }
-
-    @Test func `places are given in the order of asking`() async throws {
-        let slots = Slots(count: 2, maxWaiting: 1)
-        try await slots.acquire()
-        try await slots.acquire()
-        await withTaskGroup(of: Bool.self) { group in
-            // One waits, one is refused; which one is which does not matter.
-            for _ in 0..<2 {
-                group.addTask {
-                    do throws(ToolFailure) {
-                        try await slots.acquire()
-                        return true
-                    } catch {
-                        return false
-                    }
-                }
-            }
-            #expect(await group.next() == false)
-            slots.release()
-            #expect(await group.next() == true)
-        }
-    }
 }

@@ -52,32 +52,6 @@ public struct Cost: Hashable, Sendable {
     }
 }
 
-/// US dollars per million tokens.
-public struct Prices: Hashable, Sendable {
-    public var input: Double
-    public var output: Double
-    public var cacheRead: Double
-    public var cacheWrite: Double
-
-    public init(input: Double, output: Double, cacheRead: Double = 0, cacheWrite: Double = 0) {
-        self.input = input
-        self.output = output
-        self.cacheRead = cacheRead
-        self.cacheWrite = cacheWrite
-    }
-
-    public static let free = Prices(input: 0, output: 0)
-
-    public func cost(of usage: Usage) -> Cost {
-        var cost = Cost()
-        cost.input = input / 1e6 * Double(usage.input)
-        cost.output = output / 1e6 * Double(usage.output)
-        cost.cacheRead = cacheRead / 1e6 * Double(usage.cacheRead)
-        cost.cacheWrite = cacheWrite / 1e6 * Double(usage.cacheWrite)
-        return cost
-    }
-}
-
 extension Usage {
     /// A file may claim any number; sums of this many tokens over a billion entries do not overflow.
     private static let maxStoredTokens = 1_000_000_000

@@ -7,9 +7,16 @@ public protocol ModelProvider: Sendable {
     /// The name that model references begin with, such as `anthropic`.
     var name: String { get }
 
+    /// Model calls that the provider takes at a time, all runs of this server together; nil where it sets no bound of its own.
+    var maxConcurrentCalls: Int? { get }
+
     func stream(
         _ request: ModelRequest, to sink: (ModelEvent) -> Void
     ) async throws(ProviderError) -> ModelReply
+}
+
+extension ModelProvider {
+    public var maxConcurrentCalls: Int? { nil }
 }
 
 /// What a model is asked.
@@ -106,6 +113,14 @@ public struct ProviderError: Error, Sendable, Equatable, CustomStringConvertible
     }
 
     public var description: String { message }
+
+    /// Whether the same request may succeed a little later, or with another provider now.
+    public var isOutage: Bool {
+        switch code {
+        case .rateLimited, .overloaded, .network, .timedOut, .malformed: true
+        case .contextTooLong, .refused, .badRequest, .unauthorized, .quotaExceeded, .cancelled: false
+        }
+    }
 }
 
 /// Which models there are, and who speaks to them.
@@ -117,9 +132,65 @@ public protocol ModelCatalog: Sendable {
     func model(_ reference: ModelReference) -> ModelDescription?
 
     /// The model for a message where the caller left the choice to Tau; nil where no model can be used at all.
-    func automaticChoice(for message: UserMessage) -> ModelDescription?
+    func choose(for task: ModelTask) -> ModelSelection?
 
     func provider(named name: String) -> (any ModelProvider)?
+}
+
+/// What the choice of a model depends on.
+public struct ModelTask: Sendable {
+    public var message: UserMessage
+    /// The tools that the session asks for by name.
+    public var toolNames: [String]
+    /// Tokens of the branch before the message.
+    public var branchTokens: Int
+
+    public init(message: UserMessage, toolNames: [String] = [], branchTokens: Int = 0) {
+        self.message = message
+        self.toolNames = toolNames
+        self.branchTokens = branchTokens
+    }
+}
+
+/// A model that Tau has chosen.
+public struct ModelSelection: Sendable {
+    public var model: ModelDescription
+    /// Why this one; nil where there was nothing to choose, because one model is configured for everything.
+    public var choice: AutomaticChoice?
+    /// The models that take over, in this order, when the one before is overloaded or out.
+    public var fallbacks: [ModelDescription]
+
+    public init(model: ModelDescription, choice: AutomaticChoice? = nil, fallbacks: [ModelDescription] = []) {
+        self.model = model
+        self.choice = choice
+        self.fallbacks = fallbacks
+    }
+}
+
+/// How a message was judged, as the run and the session's model change show it.
+public struct AutomaticChoice: Sendable, Hashable {
+    /// `simple`, `medium` or `complex`.
+    public var tier: String
+    /// For people.
+    public var reason: String
+
+    public init(tier: String, reason: String) {
+        self.tier = tier
+        self.reason = reason
+    }
+
+    public func write(to writer: inout JSONWriter) {
+        writer.object { writer in
+            writer.member("tier", tier)
+            writer.member("reason", reason)
+        }
+    }
+
+    /// Reads what `write` has written.
+    public init?(json: JSONValue?) {
+        guard let tier = json?["tier"]?.string else { return nil }
+        self.init(tier: tier, reason: json?["reason"]?.string ?? "")
+    }
 }
 
 public struct ModelListing: Sendable {

@@ -1,5 +1,5 @@
 /// What watchers of a run are told, in the order in which it happened. The names are Pi's; `runState`, `entryAppended`
-/// and the compaction's are Tau's.
+/// and all from `entryAppended` on are Tau's.
 public enum RunEvent: Sendable {
     case runState(Run)
     case agentStart
@@ -17,6 +17,11 @@ public enum RunEvent: Sendable {
     case compactionStart(CompactionReason)
     /// The summary's entry, or why there is none.
     case compactionEnd(Entry?, failure: String?)
+    /// The model call failed and is made again after so many milliseconds; the first time is attempt 1.
+    case retry(attempt: Int, delayMilliseconds: Int, reason: String)
+    /// Another model takes over for the rest of the run.
+    case modelFallback(from: ModelReference, to: ModelReference, reason: String)
+    case approvalRequired(ToolCall)
 
     public var type: String {
         switch self {
@@ -34,6 +39,9 @@ public enum RunEvent: Sendable {
         case .entryAppended: "entry_appended"
         case .compactionStart: "compaction_start"
         case .compactionEnd: "compaction_end"
+        case .retry: "retry"
+        case .modelFallback: "model_fallback"
+        case .approvalRequired: "approval_required"
         }
     }
 
@@ -86,6 +94,17 @@ public enum RunEvent: Sendable {
                     writer.raw(entry.line)
                 }
                 writer.member("error", ifPresent: failure)
+            case .retry(let attempt, let delay, let reason):
+                writer.member("attempt", attempt)
+                writer.member("delayMs", delay)
+                writer.member("reason", reason)
+            case .modelFallback(let from, let to, let reason):
+                writer.key("from")
+                from.write(to: &writer)
+                writer.key("to")
+                to.write(to: &writer)
+                writer.member("reason", reason)
+            case .approvalRequired(let call): call.writeApproval(to: &writer)
             }
         }
         return writer.bytes

@@ -14,7 +14,8 @@ public struct Entry: Sendable {
 public enum EntryBody: Sendable {
     case message(StoredMessage)
     case thinkingLevelChange(String)
-    case modelChange(ModelReference)
+    /// `isAutomatic`: Tau chose it, not the user.
+    case modelChange(ModelReference, isAutomatic: Bool)
     case activeToolsChange([String])
     indirect case compaction(Compaction)
     indirect case branchSummary(BranchSummary)

@@ -109,7 +109,8 @@ extension Entry {
         case "thinking_level_change": return .thinkingLevelChange(json["thinkingLevel"]?.string ?? "off")
         case "model_change":
             return .modelChange(
-                ModelReference(provider: json["provider"]?.string ?? "", id: json["modelId"]?.string ?? ""))
+                ModelReference(provider: json["provider"]?.string ?? "", id: json["modelId"]?.string ?? ""),
+                isAutomatic: AutomaticChoice(json: json["choice"]) != nil)
         case "active_tools_change":
             return .activeToolsChange(json["activeToolNames"]?.array?.compactMap(\.string) ?? [])
         case "compaction":

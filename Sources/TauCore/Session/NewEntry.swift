@@ -2,7 +2,8 @@
 public enum NewEntry: Sendable {
     case message(Message)
     case thinkingLevelChange(ThinkingLevel)
-    case modelChange(ModelReference)
+    /// `choice` tells that Tau chose the model; such a branch is chosen for anew with each message.
+    case modelChange(ModelReference, choice: AutomaticChoice? = nil)
     case activeToolsChange([String])
     case label(target: EntryID, label: String?)
     case sessionInfo(name: String)
@@ -34,11 +35,15 @@ extension Entry {
                 writer.member("type", "thinking_level_change")
                 base(&writer)
                 writer.member("thinkingLevel", level.rawValue)
-            case .modelChange(let model):
+            case .modelChange(let model, let choice):
                 writer.member("type", "model_change")
                 base(&writer)
                 writer.member("provider", model.provider)
                 writer.member("modelId", model.id)
+                if let choice {
+                    writer.key("choice")
+                    choice.write(to: &writer)
+                }
             case .activeToolsChange(let names):
                 writer.member("type", "active_tools_change")
                 base(&writer)

@@ -61,7 +61,9 @@ extension BranchSettings {
     public mutating func apply(_ entry: Entry) {
         switch entry.body {
         case .thinkingLevelChange(let level): thinkingLevel = level
-        case .modelChange(let reference): model = reference
+        case .modelChange(let reference, let isAutomatic):
+            model = reference
+            isModelAutomatic = isAutomatic
         case .message(let message) where message.role == .assistant: model = entry.assistantModel
         case .activeToolsChange(let names): activeToolNames = names
         default: break

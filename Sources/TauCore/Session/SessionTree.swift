@@ -104,19 +104,22 @@ public struct SessionTree: Sendable {
     public func settings(of leaf: EntryID?) -> BranchSettings {
         var settings = BranchSettings()
         var needsModel = true
+        var needsAuthor = true
         var needsLevel = true
         var needsTools = true
         var remaining = entries.count
         var index = leaf.flatMap { indexByID[$0] } ?? Self.noParent
-        while index != Self.noParent, remaining > 0, needsModel || needsLevel || needsTools {
+        while index != Self.noParent, remaining > 0, needsModel || needsAuthor || needsLevel || needsTools {
             let entry = entries[Int(index)]
             switch entry.body {
             case .thinkingLevelChange(let level) where needsLevel:
                 settings.thinkingLevel = level
                 needsLevel = false
-            case .modelChange(let model) where needsModel:
-                settings.model = model
+            case .modelChange(let model, let isAutomatic) where needsModel || needsAuthor:
+                if needsModel { settings.model = model }
+                settings.isModelAutomatic = isAutomatic
                 needsModel = false
+                needsAuthor = false
             case .message(let message) where needsModel && message.role == .assistant:
                 settings.model = entry.assistantModel
                 needsModel = false
@@ -135,6 +138,8 @@ public struct SessionTree: Sendable {
 /// What entries on a branch have set for the next model call.
 public struct BranchSettings: Sendable, Equatable {
     public var model: ModelReference?
+    /// The last model change was Tau's choice; the next message is chosen for anew.
+    public var isModelAutomatic = false
     public var thinkingLevel = "off"
     /// Nil: all tools.
     public var activeToolNames: [String]?

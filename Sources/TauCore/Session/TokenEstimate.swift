@@ -6,15 +6,21 @@ public enum TokenEstimate {
     /// What the model counted last on this context, and an estimate of everything after; an estimate of all where it never did.
     /// What was counted before a compaction counts no more: it would make the next compaction due at once.
     public static func tokens(of context: ModelContext) -> Int {
+        let (counted, estimated) = parts(of: context)
+        return counted + estimated
+    }
+
+    /// The same in its two parts.
+    public static func parts(of context: ModelContext) -> (counted: Int, estimated: Int) {
         var trailing = 0
         for (index, item) in context.messages.enumerated().reversed() {
             guard let json = try? JSONValue(parsing: item.json) else { continue }
             if item.role == .assistant, index >= context.freshStart, let counted = countedTokens(json) {
-                return counted + trailing
+                return (counted, trailing)
             }
             trailing += tokens(of: item.role, json)
         }
-        return trailing
+        return (0, trailing)
     }
 
     private static func countedTokens(_ json: JSONValue) -> Int? {

@@ -39,7 +39,7 @@ extension Entry {
             switch body {
             case .message(let message): Self.preview(of: message.role, messageJSON)
             case .thinkingLevelChange(let level): "thinking: \(level)"
-            case .modelChange(let model): model.description
+            case .modelChange(let model, _): model.description
             case .activeToolsChange(let names): "tools: \(names.joined(separator: ", "))"
             case .compaction(let compaction): compaction.summary
             case .branchSummary(let summary): summary.summary

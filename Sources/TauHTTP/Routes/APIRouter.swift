@@ -50,6 +50,7 @@ struct APIRouter {
         post(v1, "runs/:run/cancel", runs.cancel)
         post(v1, "runs/:run/steer", runs.steer)
         post(v1, "runs/:run/follow-up", runs.followUp)
+        post(v1, "runs/:run/approvals/:call", runs.approve)
 
         let catalog = CatalogRoutes(runtime: runtime)
         v1.get("models", use: catalog.models)

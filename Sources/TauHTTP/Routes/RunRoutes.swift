@@ -9,25 +9,27 @@ struct RunRoutes: Sendable {
     let runtime: AgentRuntime
     let configuration: EdgeConfiguration
 
-    private func run(_ context: EdgeContext) throws -> ActiveRun {
+    private static func runID(_ context: EdgeContext) throws -> RunID {
         guard let id = context.parameters.get("run").flatMap({ RunID($0) }) else {
             throw Problem(.notFound, "There is no such run.")
         }
-        return try runtime.run(id)
+        return id
     }
 
     func start(_ request: Request, _ context: EdgeContext, _ body: ByteBuffer) async throws -> IdempotencyStore.Answer {
         let id = try SessionRoutes.sessionID(context)
-        let run = try await runtime.startRun(try Self.runRequest(body), in: id)
+        let run = try await runtime.startRun(
+            try Self.runRequest(body, owner: try context.requirePrincipal()), in: id)
         return wantsEvents(request) ? .events(run.id) : Self.accepted(run)
     }
 
-    private static func runRequest(_ body: ByteBuffer) throws -> RunRequest {
+    private static func runRequest(_ body: ByteBuffer, owner: Principal) throws -> RunRequest {
         var fields = try RequestFields(body)
         let content = fields.content("message")
         let parent = fields.string("parentId")
         let level = fields.thinkingLevel("thinkingLevel")
         let maxTurns = fields.integer("maxTurns", in: 1...10_000)
+        let maxCost = fields.number("maxCost", in: 0...1e9)
         let ifBusy = fields.choice("ifBusy", of: RunRequest.IfBusy.self, ["reject", "steer", "followUp"])
         let model: ModelChoice
         switch fields.string("model") {
@@ -44,7 +46,7 @@ struct RunRoutes: Sendable {
         try fields.finish()
         return RunRequest(
             content: content, parentID: parent.map { EntryID(unchecked: $0) }, model: model, thinkingLevel: level,
-            maxTurns: maxTurns, ifBusy: ifBusy ?? .reject)
+            maxTurns: maxTurns, maxCost: maxCost, ifBusy: ifBusy ?? .reject, owner: owner)
     }
 
     private func wantsEvents(_ request: Request) -> Bool {
@@ -61,42 +63,66 @@ struct RunRoutes: Sendable {
     }
 
     func get(_ request: Request, _ context: EdgeContext) async throws -> Response {
-        let run = try run(context).snapshot
+        let run = try await runtime.snapshot(of: try Self.runID(context))
         return .json { run.write(to: &$0) }
     }
 
     func events(_ request: Request, _ context: EdgeContext) async throws -> Response {
-        let run = try run(context)
-        let last = request.headers[.lastEventID]
-        guard let number = Int(last ?? "0"), number >= 0 else {
+        let id = try Self.runID(context)
+        guard let number = Int(request.headers[.lastEventID] ?? "0"), number >= 0, number < Int.max else {
             throw Problem(.badRequest, "Last-Event-ID must be the id of an event of this run.")
+        }
+        let known = Result { () throws(RuntimeError) in try runtime.run(id) }
+        guard case .success(let run) = known else {
+            // Its events are forgotten; how it ended is not.
+            let run = try await runtime.snapshot(of: id)
+            return RunEventStream.response(end: run, number: number + 1)
         }
         return RunEventStream(run: run, lastNumber: number, heartbeat: configuration.heartbeat).response(to: request)
     }
 
     func cancel(_ request: Request, _ context: EdgeContext, _ body: ByteBuffer) async throws -> IdempotencyStore.Answer
     {
-        let run = try run(context)
-        let state = try runtime.cancel(run.id)
+        let state = try await runtime.cancel(try Self.runID(context))
         return .json(.accepted) { state.write(to: &$0) }
     }
 
     func steer(_ request: Request, _ context: EdgeContext, _ body: ByteBuffer) async throws -> IdempotencyStore.Answer {
-        try queue(context, body, steers: true)
+        try await queue(context, body, steers: true)
     }
 
     func followUp(_ request: Request, _ context: EdgeContext, _ body: ByteBuffer) async throws
         -> IdempotencyStore.Answer
     {
-        try queue(context, body, steers: false)
+        try await queue(context, body, steers: false)
     }
 
-    private func queue(_ context: EdgeContext, _ body: ByteBuffer, steers: Bool) throws -> IdempotencyStore.Answer {
-        let run = try run(context)
+    /// Decides on one tool call that waits.
+    func approve(
+        _ request: Request, _ context: EdgeContext, _ body: ByteBuffer
+    ) async throws -> IdempotencyStore.Answer {
+        let id = try Self.runID(context)
+        guard let call = context.parameters.get("call") else { throw Problem(.notFound, "There is no such call.") }
+        var fields = try RequestFields(body)
+        let decision = fields.choice("decision", of: Decision.self, ["approve", "deny"])
+        if !fields.contains("decision") { fields.refuse("decision", "is required") }
+        let reason = fields.string("reason")
+        try fields.finish()
+        let state = try await runtime.decide(
+            call, of: id, ApprovalDecision(isApproved: decision == .approve, reason: reason))
+        return .json(.accepted) { state.write(to: &$0) }
+    }
+
+    private enum Decision: String { case approve, deny }
+
+    private func queue(
+        _ context: EdgeContext, _ body: ByteBuffer, steers: Bool
+    ) async throws -> IdempotencyStore.Answer {
+        let id = try Self.runID(context)
         var fields = try RequestFields(body)
         let content = fields.content("message")
         try fields.finish()
-        let state = try runtime.queue(content, in: run.id, steers: steers)
+        let state = try await runtime.queue(content, in: id, steers: steers)
         return .json(.accepted) { state.write(to: &$0) }
     }
 }

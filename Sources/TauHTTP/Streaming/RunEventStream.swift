@@ -37,40 +37,27 @@ struct RunEventStream {
     private func send(to writer: inout any ResponseBodyWriter) async throws {
         var number = lastNumber
         while true {
-            guard let records = try await nextRecords(after: number, &writer) else { return }
-            var buffer = ByteBuffer()
-            for record in records {
-                buffer.writeBytes(
-                    EventStreamWriter.event(id: String(record.number), type: record.type, data: record.data))
-                number = record.number
-            }
-            try await writer.write(buffer)
-        }
-    }
-
-    private func nextRecords(
-        after number: Int, _ writer: inout any ResponseBodyWriter
-    ) async throws -> [EventJournal.Record]? {
-        while true {
-            if let records = run.journal.available(after: number) { return records.isEmpty ? nil : records }
-            let result = try await withThrowingTaskGroup(of: Wakeup.self) { group in
-                group.addTask { .records(try await run.journal.events(after: number)) }
-                group.addTask {
-                    try await Task.sleep(for: heartbeat)
-                    return .silence
-                }
-                defer { group.cancelAll() }
-                return try await group.next() ?? .silence
-            }
-            switch result {
-            case .records(let records): return records
+            switch try await run.journal.next(after: number, patience: heartbeat) {
+            case .end: return
             case .silence: try await writer.write(ByteBuffer(bytes: EventStreamWriter.comment("ping")))
+            case .records(let records):
+                var buffer = ByteBuffer()
+                for record in records {
+                    buffer.writeBytes(
+                        EventStreamWriter.event(id: String(record.number), type: record.type, data: record.data))
+                    number = record.number
+                }
+                try await writer.write(buffer)
             }
         }
     }
 
-    private enum Wakeup: Sendable {
-        case records([EventJournal.Record]?)
-        case silence
+    /// The stream of a run whose events are forgotten: its state, and the end.
+    static func response(end run: Run, number: Int) -> Response {
+        let event = RunEvent.runState(run)
+        let bytes = EventStreamWriter.event(id: String(number), type: event.type, data: event.serialized)
+        return Response(
+            status: .ok, headers: [.contentType: "text/event-stream", .cacheControl: "no-cache"],
+            body: ResponseBody(byteBuffer: ByteBuffer(bytes: bytes)))
     }
 }

@@ -61,7 +61,11 @@ struct MessagesRequest {
     /// The model decides itself how long it thinks.
     private var isAdaptive: Bool {
         let id = request.model.reference.id
-        return ["opus-4-6", "opus-4.6", "sonnet-4-6", "sonnet-4.6"].contains { id.contains($0) }
+        let families = [
+            "opus-4-6", "opus-4.6", "opus-4-7", "opus-4-8", "sonnet-4-6", "sonnet-4.6", "opus-5", "sonnet-5", "fable-5",
+            "mythos-5",
+        ]
+        return families.contains { id.contains($0) }
     }
 
     private var bounds: (maximum: Int, thinking: Thinking) {

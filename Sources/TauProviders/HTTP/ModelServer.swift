@@ -21,6 +21,8 @@ struct ModelServer: Sendable {
     let endpoint: Endpoint
     /// Left out of every message, should the server repeat it.
     let key: String?
+    /// Sent with every request.
+    var headers = HTTPHeaders()
     let limits: Limits
     let clock: any Clock<Duration>
     let logger: Logger

@@ -57,7 +57,9 @@ struct ChatAnswer: AnswerDecoder {
         switch finishReason {
         case nil, "stop", "end": reason = calls.isEmpty ? .stop : .toolUse
         case "tool_calls", "function_call": reason = calls.isEmpty ? .stop : .toolUse
-        case "length": reason = .length
+        case "length", "model_length": reason = .length
+        case "insufficient_system_resource":
+            throw ProviderError(.overloaded, "The model server ran out of resources in the middle of the answer.")
         case "content_filter": throw ProviderError.refusal
         case .some(let other): throw ProviderError.unknownStop(other)
         }

@@ -9,7 +9,12 @@ struct ChatRequest {
     let compatibility: ChatCompatibility
 
     var body: JSONValue {
-        let messages = TranscriptTransform.messages(of: request, idRule: .chatCompletions)
+        let rule: ToolCallIDRule =
+            switch compatibility.toolCallIDs {
+            case .fortyCharacters: .chatCompletions
+            case .nineCharacters: .nineCharacters
+            }
+        let messages = TranscriptTransform.messages(of: request, idRule: rule)
         var body = JSONObject()
         body.update("model", to: .string(request.model.reference.id))
         body.update("messages", to: .array(instructions + conversation(messages)))
@@ -22,11 +27,11 @@ struct ChatRequest {
         }
         if !request.tools.isEmpty {
             body.update("tools", to: .array(request.tools.map(tool)))
-        } else if messages.contains(where: \.concernsTools) {
+        } else if compatibility.hasEmptyTools, messages.contains(where: \.concernsTools) {
             // Proxies to other APIs refuse a history with calls when nothing is said of tools.
             body.update("tools", to: [])
         }
-        if let effort { body.update("reasoning_effort", to: .string(effort)) }
+        setThinking(&body)
         if compatibility.hasPromptCacheKey {
             body.update("prompt_cache_key", to: .string(String(request.sessionID.rawValue.prefix(64))))
         }
@@ -39,13 +44,29 @@ struct ChatRequest {
         return [["role": isDeveloper ? "developer" : "system", "content": .string(prompt)]]
     }
 
+    private func setThinking(_ body: inout JSONObject) {
+        guard request.model.supportsReasoning else { return }
+        let isOn = request.thinkingLevel != .off
+        switch compatibility.thinking {
+        case .none: break
+        case .reasoningEffort: if let effort { body.update("reasoning_effort", to: .string(effort)) }
+        case .reasoningObject:
+            let setting: JSONValue = effort.map { ["effort": .string($0)] } ?? ["enabled": false]
+            body.update("reasoning", to: setting)
+        case .enableThinking: body.update("enable_thinking", to: .bool(isOn))
+        case .chatTemplate: body.update("chat_template_kwargs", to: ["enable_thinking": .bool(isOn)])
+        }
+    }
+
     private var effort: String? {
-        guard request.model.supportsReasoning, compatibility.hasReasoningEffort else { return nil }
+        let id = request.model.reference.id
+        // The step above "high" came with GPT-5.2.
+        let hasMore = ["gpt-5.2", "gpt-5.3", "gpt-5.4", "gpt-5.5", "gpt-5.6"].contains(where: id.hasPrefix)
         switch request.thinkingLevel {
         case .off: return nil
-        case .minimal: return request.model.reference.id.hasPrefix("gpt-5") ? "minimal" : "low"
+        case .minimal: return id.hasPrefix("gpt-5") && !hasMore ? "minimal" : "low"
         case .low, .medium, .high: return request.thinkingLevel.rawValue
-        case .xhigh, .max: return "high"
+        case .xhigh, .max: return hasMore ? "xhigh" : "high"
         }
     }
 
@@ -67,8 +88,14 @@ struct ChatRequest {
         func flushImages() {
             guard !resultImages.isEmpty else { return }
             let lead: JSONValue = ["type": "text", "text": "Attached image(s) from tool result:"]
-            elements.append(["role": "user", "content": .array([lead] + resultImages.map(Self.image))])
+            user([["role": "user", "content": .array([lead] + resultImages.map(Self.image))]])
             resultImages = []
+        }
+        func user(_ new: [JSONValue]) {
+            if compatibility.needsAnswerAfterToolResults, !new.isEmpty, elements.last?["role"] == "tool" {
+                elements.append(["role": "assistant", "content": "The results are read."])
+            }
+            elements += new
         }
         for message in messages {
             if case .toolResult(let result) = message {
@@ -78,14 +105,38 @@ struct ChatRequest {
             }
             flushImages()
             switch message {
-            case .user(let user): elements.append(contentsOf: userMessage(user))
+            case .user(let message): user(userMessage(message))
             case .assistant(let assistant): elements.append(contentsOf: assistantMessage(assistant))
             case .system, .toolResult: continue
             }
         }
         flushImages()
+        if hasCacheControl { Self.markCacheEnd(&elements) }
         return elements
     }
+
+    // MARK: Prompt cache
+
+    /// Claude behind a proxy caches only what is marked.
+    private var hasCacheControl: Bool {
+        compatibility.hasCacheControl && request.model.reference.id.hasPrefix("anthropic/")
+    }
+
+    private static func markCacheEnd(_ elements: inout [JSONValue]) {
+        let speakers: [JSONValue] = ["user", "assistant"]
+        let place = elements.lastIndex { element in
+            speakers.contains(element["role"] ?? .null) && !(element["content"]?.isNull ?? true)
+        }
+        guard let place, var element = elements[place].object, let content = element["content"] else { return }
+        var parts = content.array ?? [["type": "text", "text": content]]
+        guard let text = parts.lastIndex(where: { $0["type"] == "text" }), var part = parts[text].object else { return }
+        part.update("cache_control", to: ["type": "ephemeral"])
+        parts[text] = .object(part)
+        element.update("content", to: .array(parts))
+        elements[place] = .object(element)
+    }
+
+    // MARK: Speakers
 
     private func userMessage(_ message: UserMessage) -> [JSONValue] {
         let blocks = message.content.sendable(to: request.model)
@@ -111,7 +162,10 @@ struct ChatRequest {
         for block in message.content {
             switch block {
             case .text(let block): if !block.text.isBlank { text += block.text }
-            case .thinking(let block): if !block.thinking.isBlank { thoughts.append(block) }
+            case .thinking(let block) where block.thinking.isBlank: continue
+            case .thinking(let block) where compatibility.sendsThinkingAsText:
+                text += (text.isEmpty ? "" : "\n\n") + block.thinking + "\n\n"
+            case .thinking(let block): thoughts.append(block)
             case .image, .toolCall: continue
             }
         }
@@ -125,6 +179,13 @@ struct ChatRequest {
             element.update(field, to: .string(thoughts.map(\.thinking).joined(separator: "\n")))
         }
         if !calls.isEmpty { element.update("tool_calls", to: .array(calls.map(Self.toolCall))) }
+        // Encrypted reasoning, as OpenRouter gives it with a call.
+        let details = calls.compactMap { call in
+            call.thoughtSignature.flatMap { try? JSONValue(parsing: $0.utf8) }.flatMap {
+                $0.object.map(JSONValue.object)
+            }
+        }
+        if !details.isEmpty { element.update("reasoning_details", to: .array(details)) }
         return [.object(element)]
     }
 
@@ -139,7 +200,12 @@ struct ChatRequest {
         let text = result.content.sendable(to: request.model).joinedText
         let hasImages = request.model.takesImages && !result.content.images.isEmpty
         let content = text.isEmpty ? (hasImages ? "(see attached image)" : "(no output)") : text
-        return ["role": "tool", "tool_call_id": .string(result.toolCallID), "content": .string(content)]
+        var element: JSONObject = JSONObject()
+        element.update("role", to: "tool")
+        if compatibility.namesToolResults { element.update("name", to: .string(result.toolName)) }
+        element.update("tool_call_id", to: .string(result.toolCallID))
+        element.update("content", to: .string(content))
+        return .object(element)
     }
 }
 

@@ -4,22 +4,17 @@ internal import TauCore
 /// OpenAI's Chat Completions, and the many servers that speak it.
 struct OpenAIChatProvider: ModelProvider {
     static let api = "openai-completions"
-    static let standardBaseURL = "https://api.openai.com/v1"
 
-    let name = "openai"
+    let name: String
     let server: ModelServer
     let compatibility: ChatCompatibility
-
-    init(server: ModelServer) {
-        self.server = server
-        compatibility = .standard(host: server.endpoint.host)
-    }
+    var maxConcurrentCalls: Int?
 
     func stream(
         _ request: ModelRequest, to sink: (ModelEvent) -> Void
     ) async throws(ProviderError) -> ModelReply {
-        var headers = HTTPHeaders()
-        if let key = server.key { headers.add(name: "authorization", value: "Bearer \(key)") }
+        var headers = server.headers
+        if let key = server.key { headers.replaceOrAdd(name: "authorization", value: "Bearer \(key)") }
         // An address without a path is that of a local server, whose API lies under /v1 too.
         return try await server.answer(
             path: server.endpoint.hasPath ? "/chat/completions" : "/v1/chat/completions", headers: headers,

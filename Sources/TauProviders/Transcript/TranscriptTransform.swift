@@ -63,6 +63,7 @@ struct TranscriptTransform {
     private func uniqueID(for id: String, _ ids: [String: String]) -> String {
         let normalized = idRule.normalized(id)
         guard ids.contains(where: { $0.value == normalized && $0.key != id }) else { return normalized }
+        if idRule.isExact { return idRule.normalized("\(id) \(ids.count)") }
         let hash = ShortHash.of(id)
         return normalized.prefix(idRule.maxLength - hash.utf8.count - 1) + "_" + hash
     }

@@ -5,6 +5,7 @@ public import TauCore
 public final class ActiveRun: Sendable {
     private struct State {
         var run: Run
+        var suspension: RunRecord.Suspension?
         var steering: [UserMessage] = []
         var followUps: [UserMessage] = []
         /// Set once the loop has decided to stop: nothing more can be queued.
@@ -15,19 +16,27 @@ public final class ActiveRun: Sendable {
     public let sessionID: SessionID
     public let journal: EventJournal
     let cancellation = CancelSignal()
+    let approvals = Approvals()
     private let maxQueued: Int
     private let state: Mutex<State>
 
-    init(_ run: Run, limits: RuntimeLimits) {
-        id = run.id
-        sessionID = run.sessionID
-        journal = EventJournal(maxBytes: limits.journalBytes)
+    init(_ record: RunRecord, limits: RuntimeLimits) {
+        id = record.run.id
+        sessionID = record.run.sessionID
+        journal = EventJournal(
+            maxBytes: limits.journalBytes, maxDeltaBytes: limits.deltaBytes,
+            maxHold: .milliseconds(limits.deltaMilliseconds), lastNumber: record.suspension?.lastEvent ?? 0)
         maxQueued = limits.maxQueuedMessages
-        state = Mutex(State(run: run))
+        state = Mutex(State(run: record.run, suspension: record.suspension))
+        // Decisions may come before the run is on its way again.
+        if record.suspension != nil { approvals.begin(record.run.pendingApprovals, decisions: [:]) }
     }
 
     /// The run as it is now.
     public var snapshot: Run { state.withLock { $0.run } }
+
+    /// The run as it is remembered beyond this process.
+    var record: RunRecord { state.withLock { RunRecord(run: $0.run, suspension: $0.suspension) } }
 
     func update(_ change: (inout Run) -> Void) {
         state.withLock { change(&$0.run) }
@@ -35,6 +44,37 @@ public final class ActiveRun: Sendable {
 
     /// Tells watchers of the run's state.
     func publishState() { journal.publish(.runState(snapshot)) }
+
+    // MARK: Waiting for approvals
+
+    /// What was decided before a restart, or just now, stays decided.
+    func beginWaiting(_ calls: [ToolCall], _ suspension: RunRecord.Suspension) {
+        state.withLock { state in
+            var suspension = suspension
+            suspension.decisions = state.suspension?.decisions ?? [:]
+            state.suspension = suspension
+            state.run.status = .waiting
+            state.run.pendingApprovals = calls.filter { suspension.decisions[$0.id] == nil }
+        }
+    }
+
+    /// Takes a decision down; `lastEvent` is the number of the event that will tell of it. Nil takes it back.
+    func note(_ decision: ApprovalDecision?, on call: ToolCall) {
+        state.withLock { state in
+            state.suspension?.decisions[call.id] = decision
+            state.suspension?.lastEvent += decision == nil ? -1 : 1
+            state.run.pendingApprovals.removeAll { $0.id == call.id }
+            if decision == nil { state.run.pendingApprovals.append(call) }
+        }
+    }
+
+    func endWaiting() {
+        state.withLock { state in
+            state.suspension = nil
+            state.run.status = .running
+            state.run.pendingApprovals = []
+        }
+    }
 
     // MARK: Queues
 

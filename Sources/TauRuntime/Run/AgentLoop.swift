@@ -2,7 +2,24 @@ internal import TauCore
 
 /// The agent at work on one message: turn after turn, until it has nothing more to do.
 struct AgentLoop {
-    let context: RunContext
+    private var context: RunContext
+    private var recovery: Recovery
+    private var messages: [Message] = []
+    /// Answers so far.
+    private var turnCount = 0
+
+    init(context: RunContext, gates: ModelGates) {
+        self.context = context
+        recovery = Recovery(gates: gates)
+    }
+
+    /// Where the work begins.
+    enum Start: Sendable {
+        /// With a message that is already an entry of the session.
+        case message(UserMessage, [Entry])
+        /// With the calls of an answer that waited for approvals when its server stopped.
+        case calls(AssistantMessage, RunRecord.Suspension)
+    }
 
     /// How the loop ended.
     enum Outcome {
@@ -11,64 +28,92 @@ struct AgentLoop {
         /// The reason stands on the run.
         case failed
         case turnLimit
+        case costLimit
+        /// The server stops while the run waits for an approval: it is not over.
+        case suspended
     }
 
-    /// Works on a message that is already an entry of the session. A model's failure ends it, it is never thrown.
-    func run(prompt: UserMessage, entries: [Entry]) async throws(StoreError) -> Outcome {
-        context.publish(.agentStart)
-        context.publish(.turnStart)
-        context.publish(.messageStart(.user(prompt)))
-        context.publish(.messageEnd(.user(prompt)))
-        for entry in entries { context.publish(.entryAppended(entry)) }
-        var messages: [Message] = [.user(prompt)]
-        let outcome = try await turns(&messages)
+    /// Works until the agent stops. A model's failure ends it, it is never thrown.
+    mutating func run(from start: Start) async throws(StoreError) -> Outcome {
+        let outcome: Outcome
+        switch start {
+        case .message(let prompt, let entries):
+            context.publish(.agentStart)
+            context.publish(.turnStart)
+            context.publish(.messageStart(.user(prompt)))
+            context.publish(.messageEnd(.user(prompt)))
+            for entry in entries { context.publish(.entryAppended(entry)) }
+            messages = [.user(prompt)]
+            outcome = try await turns()
+        case .calls(let answer, let suspension):
+            turnCount = suspension.turns
+            if let early = try await finish(answer, resumed: suspension) {
+                outcome = early
+            } else {
+                outcome = try await turns()
+            }
+        }
+        if case .suspended = outcome { return outcome }
         context.publish(.agentEnd(messages))
         return outcome
     }
 
-    private func turns(_ messages: inout [Message]) async throws(StoreError) -> Outcome {
-        var count = 0
-        var compaction = RunCompaction(context: context)
+    private mutating func turns() async throws(StoreError) -> Outcome {
         while true {
-            count += 1
-            try await compaction.makeRoom()
-            let (answer, isOverflow) = await ModelTurn(context: context).run()
-            try await context.append(.assistant(answer))
+            try await recovery.prepare(context)
+            var turn = ModelTurn(context: context)
+            switch context.answerBound(for: context.session.context()) {
+            case .modelLimit: break
+            case .tokens(let tokens): turn.maxOutputTokens = tokens
+            case .exhausted: return .costLimit
+            }
+            let (answer, failure) = await turn.run()
+            let entry = try await context.append(.assistant(answer))
             messages.append(.assistant(answer))
-
-            let results = try await toolResults(for: answer)
-            messages += results.map { .toolResult($0) }
-            context.publish(.turnEnd(message: .assistant(answer), results: results))
-
-            switch answer.stopReason {
-            case .error where isOverflow:
-                guard try await compaction.recoverFromOverflow() else { return .failed }
-                guard count < context.maxTurns else { return .turnLimit }
-                context.run.update { $0.failure = nil }
-                context.publish(.turnStart)
+            guard let failure else {
+                if let outcome = try await finish(answer, resumed: nil) { return outcome }
                 continue
-            case .error: return .failed
-            case .aborted: return .cancelled
-            case .stop, .length, .toolUse: compaction.noteProgress()
             }
-            if Task.isCancelled { return .cancelled }
-            let needsAnswer = !results.isEmpty
-            let queued = needsAnswer ? context.run.takeSteering() : context.run.takeNextOrClose()
-            if queued == nil, !needsAnswer { return .completed }
-            guard count < context.maxTurns else { return .turnLimit }
+            context.publish(.turnEnd(message: .assistant(answer), results: []))
+            switch try await recovery.recover(from: failure, failed: entry, &context) {
+            case .cancelled: return .cancelled
+            case .giveUp: return .failed
+            case .tryAgain: break
+            }
+            context.run.update { $0.failure = nil }
             context.publish(.turnStart)
-            if let queued {
-                context.publish(.messageStart(.user(queued)))
-                try await context.append(.user(queued))
-                messages.append(.user(queued))
-            }
         }
     }
 
-    private func toolResults(for answer: AssistantMessage) async throws(StoreError) -> [ToolResultMessage] {
+    /// Runs the answer's calls and sees what is next; nil: another turn, which has been told.
+    private mutating func finish(
+        _ answer: AssistantMessage, resumed: RunRecord.Suspension?
+    ) async throws(StoreError) -> Outcome? {
+        guard let results = try await toolResults(for: answer, resumed) else { return .suspended }
+        messages += results.map { .toolResult($0) }
+        context.publish(.turnEnd(message: .assistant(answer), results: results))
+        turnCount += 1
+        recovery.noteProgress()
+        if Task.isCancelled { return .cancelled }
+        let needsAnswer = !results.isEmpty
+        let queued = needsAnswer ? context.run.takeSteering() : context.run.takeNextOrClose()
+        if queued == nil, !needsAnswer { return .completed }
+        guard turnCount < context.maxTurns else { return .turnLimit }
+        context.publish(.turnStart)
+        if let queued {
+            context.publish(.messageStart(.user(queued)))
+            try await context.append(.user(queued))
+            messages.append(.user(queued))
+        }
+        return nil
+    }
+
+    private func toolResults(
+        for answer: AssistantMessage, _ resumed: RunRecord.Suspension?
+    ) async throws(StoreError) -> [ToolResultMessage]? {
         let calls = answer.toolCalls
-        guard !calls.isEmpty, answer.stopReason != .error, answer.stopReason != .aborted else { return [] }
-        let batch = ToolBatch(context: context, calls: calls)
+        guard !calls.isEmpty else { return [] }
+        let batch = ToolBatch(context: context, calls: calls, resumed: resumed, turns: turnCount)
         guard answer.stopReason != .length else {
             // The last call's arguments may be cut off, and nobody can tell which were meant to follow.
             return try await batch.failAll(

@@ -3,23 +3,26 @@ internal import TauCore
 /// One model call: the context of the branch goes out, events come back, and the answer is put together.
 struct ModelTurn {
     let context: RunContext
+    /// Tokens of the answer; nil for the model's own limit.
+    var maxOutputTokens: Int?
 
-    /// The answer as far as it came. A failure is part of it: `stopReason` is `error` or `aborted` then.
-    func run() async -> (answer: AssistantMessage, isOverflow: Bool) {
+    /// The answer as far as it came, and what went wrong: `stopReason` is `error` or `aborted` then.
+    func run() async -> (answer: AssistantMessage, failure: ProviderError?) {
         let request = makeRequest()
+        let model = context.route.model
         var assembler = MessageAssembler()
         var message = AssistantMessage(
-            content: [], api: context.model.api, model: context.model.reference, stopReason: .stop,
+            content: [], api: model.api, model: model.reference, stopReason: .stop,
             timestamp: context.environment.now())
         var hasStarted = false
-        var isOverflow = false
         func start() {
             guard !hasStarted else { return }
             hasStarted = true
             context.publish(.messageStart(.assistant(message)))
         }
+        var failure: ProviderError?
         do throws(ProviderError) {
-            let reply = try await context.provider.stream(request) { event in
+            let reply = try await context.route.provider.stream(request) { event in
                 assembler.apply(event)
                 if case .usage = event { return }
                 start()
@@ -29,24 +32,28 @@ struct ModelTurn {
             message.responseID = reply.responseID
         } catch {
             let isAbort = error.code == .cancelled
-            isOverflow = error.code == .contextTooLong
             message.stopReason = isAbort ? .aborted : .error
             message.errorMessage = isAbort ? "Request was aborted" : error.message
             context.run.update { $0.failure = isAbort ? nil : Run.Failure(error) }
+            failure = error
         }
         start()
         message.content = assembler.content
         message.usage = assembler.usage
+        // The server has counted nothing, so nobody knows what the call cost.
+        if failure == nil, message.usage.totalTokens == 0 { message.usage.cost = nil }
         context.run.update { $0.usage += message.usage }
-        return (message, isOverflow)
+        return (message, failure)
     }
 
     private func makeRequest() -> ModelRequest {
         let conversation = Conversation(context.session.context())
+        let model = context.route.model
         return ModelRequest(
-            model: context.model, systemPrompt: conversation.systemPrompt ?? context.defaultSystemPrompt,
-            messages: conversation.messages, tools: context.definitions, thinkingLevel: context.thinkingLevel,
-            sessionID: context.session.id)
+            model: model, systemPrompt: conversation.systemPrompt ?? context.defaultSystemPrompt,
+            messages: conversation.messages, tools: context.definitions,
+            thinkingLevel: model.supportsReasoning ? context.thinkingLevel : .off,
+            maxOutputTokens: maxOutputTokens.map { min($0, model.maxOutputTokens) }, sessionID: context.session.id)
     }
 
     private static func finishedCall(_ event: ModelEvent, _ assembler: MessageAssembler) -> ToolCall? {

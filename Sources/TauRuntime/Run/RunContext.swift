@@ -5,8 +5,8 @@ internal import TauCore
 struct RunContext: Sendable {
     let run: ActiveRun
     let session: LiveSession
-    let model: ModelDescription
-    let provider: any ModelProvider
+    /// Who asks now: the chosen model, or one that has taken over.
+    var route: ModelRoute
     let tools: any ToolCatalog
     /// The tools that the model is told of.
     let definitions: [ToolDefinition]
@@ -14,18 +14,60 @@ struct RunContext: Sendable {
     /// For sessions without a prompt of their own.
     let defaultSystemPrompt: String?
     let maxTurns: Int
+    /// US dollars.
+    let maxCost: Double?
     let limits: RuntimeLimits
     let environment: RuntimeEnvironment
+    let runs: any RunStore
     let logger: Logger
 
     func publish(_ event: RunEvent) { run.journal.publish(event) }
 
     /// Publishes the message's end, makes it an entry, and tells of the entry once it is durable.
-    func append(_ message: Message) async throws(StoreError) {
+    @discardableResult
+    func append(_ message: Message) async throws(StoreError) -> Entry {
         publish(.messageEnd(message))
-        for entry in try await session.append([.message(message)]) {
+        return try await append([.message(message)])[0]
+    }
+
+    /// Makes entries, and tells of them once they are durable.
+    @discardableResult
+    func append(_ contents: [NewEntry]) async throws(StoreError) -> [Entry] {
+        let entries = try await session.append(contents)
+        for entry in entries {
             run.update { $0.leafID = entry.id }
             publish(.entryAppended(entry))
         }
+        return entries
     }
+
+    /// The tokens that the next answer may have.
+    func answerBound(for context: ModelContext) -> AnswerBound {
+        guard let maxCost else { return .modelLimit }
+        guard let prices = route.model.prices, let spent = run.snapshot.usage.cost else { return .exhausted }
+        let (counted, estimated) = TokenEstimate.parts(of: context)
+        let offered = definitions.reduce(0) { $0 + $1.parameters.text.utf8.count + $1.description.utf8.count }
+        // An estimate may be wrong by half; what was counted is what it is.
+        let prompt = counted + 2 * (estimated + (offered + (defaultSystemPrompt?.utf8.count ?? 0)) / 4)
+        guard let tokens = prices.answerTokens(for: maxCost - spent.total, promptTokens: prompt) else {
+            return .modelLimit
+        }
+        return tokens < 1 ? .exhausted : .tokens(tokens)
+    }
+
+    enum AnswerBound: Equatable {
+        case modelLimit
+        case tokens(Int)
+        /// The run's money does not suffice for another call.
+        case exhausted
+    }
+}
+
+/// A model, who speaks to it, and who takes over from it.
+struct ModelRoute: Sendable {
+    var model: ModelDescription
+    /// Behind its gate.
+    var provider: any ModelProvider
+    /// The routes after this one, in their order.
+    var fallbacks: [ModelRoute] = []
 }

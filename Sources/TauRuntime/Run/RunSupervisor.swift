@@ -1,5 +1,6 @@
 internal import Logging
 public import ServiceLifecycle
+internal import Synchronization
 internal import TauCore
 
 /// Owns the task of every run. A run belongs to its session, not to the connection that asked for it.
@@ -9,14 +10,20 @@ internal import TauCore
 public final class RunSupervisor: Service {
     struct Job: Sendable {
         var context: RunContext
-        var prompt: UserMessage
-        var entries: [Entry]
+        var gates: ModelGates
+        var start: AgentLoop.Start
         /// Gives session and registry back.
         var finish: @Sendable (StoreError?) async -> Void
     }
 
     private let jobs: AsyncStream<Job>
     private let continuation: AsyncStream<Job>.Continuation
+    private let working = Mutex(Working())
+
+    private struct Working {
+        var runs: [RunID: ActiveRun] = [:]
+        var isStopping = false
+    }
 
     init(maxWaiting: Int) {
         (jobs, continuation) = AsyncStream.makeStream(bufferingPolicy: .bufferingOldest(maxWaiting))
@@ -31,22 +38,56 @@ public final class RunSupervisor: Service {
         await withGracefulShutdownHandler {
             await withDiscardingTaskGroup { group in
                 for await job in jobs {
-                    group.addTask { await Self.perform(job) }
+                    group.addTask { await self.perform(job) }
                 }
             }
         } onGracefulShutdown: {
             self.continuation.finish()
+            self.suspendWaiting()
         }
     }
 
-    private static func perform(_ job: Job) async {
-        let run = job.context.run
-        run.update { run in
-            run.status = .running
-            run.startedAt = job.context.environment.now()
+    // MARK: Stopping
+
+    private func enter(_ run: ActiveRun) {
+        let isStopping = working.withLock { working in
+            working.runs[run.id] = run
+            return working.isStopping
         }
-        run.publishState()
-        let result = await loopUntilCancelled(job)
+        if isStopping { run.approvals.suspend() }
+    }
+
+    private func leave(_ run: ActiveRun) { working.withLock { $0.runs[run.id] = nil } }
+
+    /// Whoever waits for a person, now or later, stops waiting: the next server goes on with it.
+    private func suspendWaiting() {
+        let runs = working.withLock { working in
+            working.isStopping = true
+            return Array(working.runs.values)
+        }
+        for run in runs { run.approvals.suspend() }
+    }
+
+    // MARK: One run
+
+    private func perform(_ job: Job) async {
+        let run = job.context.run
+        enter(run)
+        // A run that goes on after a restart still waits.
+        if case .message = job.start {
+            run.update { run in
+                run.status = .running
+                run.startedAt = job.context.environment.now()
+            }
+            job.context.runs.note(run.record)
+            run.publishState()
+        }
+        let result = await Self.loopUntilCancelled(job)
+        leave(run)
+        if case .success(.suspended) = result {
+            await job.finish(nil)
+            return run.journal.close()
+        }
         run.close()
         var storeFailure: StoreError?
         run.update { state in
@@ -58,6 +99,13 @@ public final class RunSupervisor: Service {
                 state.status = .failed
                 state.failure = Run.Failure(
                     code: "turn_limit", message: "The run reached its limit of \(job.context.maxTurns) turns.")
+            case .success(.costLimit):
+                let limit = JSONWriter.javaScriptNumber(job.context.maxCost ?? 0)
+                state.status = .failed
+                state.failure = Run.Failure(
+                    code: "cost_limit", message: "The run's limit of $\(limit) does not suffice for another model call."
+                )
+            case .success(.suspended): break
             case .success(.cancelled): state.status = run.cancellation.isRaised ? .cancelled : .interrupted
             case .failure(let error):
                 state.status = .failed
@@ -69,6 +117,7 @@ public final class RunSupervisor: Service {
             job.context.logger.error(
                 "run failed: its session cannot be written", metadata: ["reason": "\(storeFailure)"])
         }
+        job.context.runs.note(run.record)
         // The session is free before the client hears the end, so that its next message is not refused.
         await job.finish(storeFailure)
         run.publishState()
@@ -80,8 +129,8 @@ public final class RunSupervisor: Service {
         await withTaskGroup(of: Result<AgentLoop.Outcome, StoreError>?.self) { group in
             group.addTask {
                 do throws(StoreError) {
-                    return .success(
-                        try await AgentLoop(context: job.context).run(prompt: job.prompt, entries: job.entries))
+                    var loop = AgentLoop(context: job.context, gates: job.gates)
+                    return .success(try await loop.run(from: job.start))
                 } catch {
                     return .failure(error)
                 }

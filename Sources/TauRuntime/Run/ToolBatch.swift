@@ -8,6 +8,10 @@ internal import TauCore
 struct ToolBatch {
     let context: RunContext
     let calls: [ToolCall]
+    /// Decisions on calls that were given before a restart, and until when the others may be waited for.
+    var resumed: RunRecord.Suspension?
+    /// Turns before this one.
+    var turns = 0
 
     private struct Ready: Sendable {
         var call: ToolCall
@@ -15,20 +19,22 @@ struct ToolBatch {
         var arguments: JSONObject
     }
 
-    /// Runs them all; every call gets exactly one result, also after a cancellation.
-    func run() async throws(StoreError) -> [ToolResultMessage] {
+    /// Runs them all; every call gets exactly one result, also after a cancellation. Nil: the server stops while calls wait for
+    /// a decision, and none of them was run.
+    func run() async throws(StoreError) -> [ToolResultMessage]? {
         let toolbox: Toolbox
         do throws(ToolFailure) {
             toolbox = try await context.tools.toolbox(for: context.session.id)
         } catch {
             return try await failAll(error)
         }
+        guard let decisions = try await decisions(toolbox) else { return nil }
         let isSequential = calls.contains { toolbox[$0.name]?.definition.isSequential == true }
         var results: [ToolResultMessage] = []
         var ready: [Ready] = []
         for call in calls {
             context.publish(.toolExecutionStart(call))
-            switch prepare(call, toolbox) {
+            switch prepare(call, toolbox, decisions) {
             case .failure(let failure): results.append(try await finish(call, .failure(failure)))
             case .success(let prepared) where isSequential:
                 results.append(try await finish(call, await execute(prepared)))
@@ -48,15 +54,34 @@ struct ToolBatch {
         return results
     }
 
-    private func prepare(_ call: ToolCall, _ toolbox: Toolbox) -> Result<Ready, ToolFailure> {
+    // MARK: Approvals
+
+    /// What people say to the calls that need it; before anything of the batch is run, so that a restart finds either all or none
+    /// of it done. Nil: the server stops.
+    private func decisions(_ toolbox: Toolbox) async throws(StoreError) -> [String: ApprovalDecision]? {
+        let asking = calls.filter { call in
+            guard case .success = check(call, toolbox) else { return false }
+            return context.tools.listings.first { $0.definition.name == call.name }?.policy == .ask
+        }
+        guard !asking.isEmpty, !Task.isCancelled else { return [:] }
+        return try await ApprovalWait(context: context, calls: asking, turns: turns).decisions(resumed: resumed)
+    }
+
+    private func prepare(
+        _ call: ToolCall, _ toolbox: Toolbox, _ decisions: [String: ApprovalDecision]
+    ) -> Result<Ready, ToolFailure> {
         guard !Task.isCancelled else { return .failure(.aborted) }
+        if let decision = decisions[call.id], !decision.isApproved {
+            let reason = decision.reason.map { ": " + $0 } ?? ""
+            return .failure(ToolFailure(.denied, "The call of \(call.name) was not approved\(reason)"))
+        }
+        return check(call, toolbox)
+    }
+
+    private func check(_ call: ToolCall, _ toolbox: Toolbox) -> Result<Ready, ToolFailure> {
         let isOffered = context.definitions.contains { $0.name.utf8.elementsEqual(call.name.utf8) }
         guard isOffered, let tool = toolbox[call.name] else {
             return .failure(ToolFailure(.unknownTool, "Tool \(call.name) not found"))
-        }
-        let listing = context.tools.listings.first { $0.definition.name == call.name }
-        if listing?.policy == .ask {
-            return .failure(ToolFailure(.denied, "Tool \(call.name) needs a person's approval, which is not given"))
         }
         let validation = ArgumentValidation(call.arguments, against: tool.definition.parameters)
         guard validation.problems.isEmpty else {

@@ -5,6 +5,7 @@ struct Summarizer: Sendable {
     let model: ModelDescription
     let provider: any ModelProvider
     let settings: CompactionSettings
+    private let retry: RetryPolicy
     let environment: RuntimeEnvironment
 
     init(
@@ -13,6 +14,7 @@ struct Summarizer: Sendable {
         self.model = model
         self.provider = provider
         settings = limits.compaction.fitted(to: model.contextWindow)
+        retry = limits.retry
         self.environment = environment
     }
 
@@ -70,12 +72,28 @@ struct Summarizer: Sendable {
             maxOutputTokens: max(1, min(maxTokens, model.maxOutputTokens)),
             // Not the session's: its prompt cache is of no use here.
             sessionID: environment.identifiers.sessionID(at: time))
+        var attempt = 0
+        while true {
+            do throws(ProviderError) {
+                return try await answer(to: request, &usage)
+            } catch {
+                attempt += 1
+                guard let delay = retry.delay(before: attempt, after: error, spread: environment.spread()) else {
+                    throw error
+                }
+                try? await environment.clock.sleep(for: .milliseconds(delay))
+                guard !Task.isCancelled else { throw ProviderError(.cancelled, "The summary was cancelled.") }
+            }
+        }
+    }
+
+    private func answer(to request: ModelRequest, _ usage: inout Usage) async throws(ProviderError) -> String {
         var assembler = MessageAssembler()
         defer { usage += assembler.usage }
         _ = try await provider.stream(request) { assembler.apply($0) }
         let text = assembler.content.compactMap(\.text).joined(separator: "\n")
         guard text.contains(where: { !$0.isWhitespace }) else {
-            throw ProviderError(.malformed, "the model answered without a summary")
+            throw ProviderError(.refused, "the model answered without a summary")
         }
         return text
     }

@@ -6,7 +6,8 @@ struct BashTool: Tool {
     let workspace: Workspace
     let sandbox: Sandbox
     /// Shared by all sessions.
-    let slots: Slots
+    let session: SessionID
+    let slots: FairQueue<SessionID>
 
     var definition: ToolDefinition { Self.definition(workspace.limits) }
 
@@ -35,8 +36,8 @@ struct BashTool: Tool {
     func run(_ invocation: ToolInvocation) async throws(ToolFailure) -> ToolOutput {
         let command = try Self.command(invocation.arguments, workspace.limits)
         let timeout = try Self.timeoutSeconds(invocation.arguments, workspace.limits)
-        try await slots.acquire()
-        defer { slots.release() }
+        try await slots.enterForTool(session)
+        defer { slots.leave() }
         let execution: CommandExecution
         do throws(SystemError) {
             execution = try CommandExecution(

@@ -14,7 +14,7 @@ final class Workspace: Sendable {
     let limits: ToolLimits
     private let threads: BlockingThreads
     /// One change at a time, so that calls of one batch on the same file do not undo each other.
-    private let changes = Slots(count: 1, maxWaiting: 1024)
+    private let changes = FairQueue<Int>(places: 1, maxWaiting: 1024)
 
     init(
         directory: Directory, hostPath: String, owner: ChildRequest.Identity?, limits: ToolLimits,
@@ -47,8 +47,8 @@ final class Workspace: Sendable {
     func change<Value: Sendable>(
         _ body: @escaping @Sendable () throws(ToolFailure) -> Value
     ) async throws(ToolFailure) -> Value {
-        try await changes.acquire()
-        defer { changes.release() }
+        try await changes.enterForTool(0)
+        defer { changes.leave() }
         return try await threads.run(body)
     }
 

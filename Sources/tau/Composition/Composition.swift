@@ -18,8 +18,9 @@ struct Composition {
     let logger: Logger
     let runtime: AgentRuntime
     private let store: JSONLSessionStore
+    private let runs: RunDatabase
     let authenticator: AdminKey
-    private let models: BuiltInCatalog
+    private let models: ProviderCatalog
     /// The admin key, if it was not configured but lies in the data directory.
     let keyFile: String?
 
@@ -31,9 +32,11 @@ struct Composition {
 
         let threads = BlockingThreads(count: configuration.storeThreads)
         let store = try makeStore(configuration, threads, logger)
-        let models: BuiltInCatalog
+        let runs = RunDatabase(
+            path: configuration.runsPath, maxRecords: configuration.recordedRuns, threads: threads, logger: logger)
+        let models: ProviderCatalog
         do throws(ProvidersConfigurationError) {
-            models = try BuiltInCatalog(configuration.providers, logger: logger)
+            models = try ProviderCatalog(configuration.providers, logger: logger)
         } catch {
             throw ConfigurationFailure(key: error.setting, problem: error.problem)
         }
@@ -46,12 +49,12 @@ struct Composition {
             }
             let environment = RuntimeEnvironment(now: now, node: hostName(), logger: logger)
             let runtime = AgentRuntime(
-                store: store, models: models, tools: tools, environment: environment, limits: configuration.runtime,
+                store: store, runs: runs, models: models, tools: tools, environment: environment,
+                limits: configuration.runtime,
                 defaultSystemPrompt: configuration.systemPrompt)
             return Composition(
-                configuration: configuration, logger: logger, runtime: runtime, store: store,
-                authenticator: try AdminKey(key),
-                models: models, keyFile: keyFile)
+                configuration: configuration, logger: logger, runtime: runtime, store: store, runs: runs,
+                authenticator: try AdminKey(key), models: models, keyFile: keyFile)
         } catch {
             await models.shutdown()
             throw error
@@ -67,6 +70,7 @@ struct Composition {
         edge.maxBodyBytes = configuration.maxBodyBytes
         edge.maxImportBytes = configuration.maxImportBytes
         edge.heartbeat = .seconds(configuration.heartbeatSeconds)
+        try await runtime.resume()
         let server = EdgeServer(
             runtime: runtime, authenticator: authenticator, host: configuration.host, port: configuration.port,
             configuration: edge, logger: logger, onListening: onListening)
@@ -95,6 +99,7 @@ struct Composition {
             try await store.checkpoint()
             await runtime.close()
             try await store.shutDown()
+            try await runs.close()
         } catch {
             logger.error(
                 "the store could not be closed well; the next start replays its journal",

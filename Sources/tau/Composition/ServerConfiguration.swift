@@ -26,6 +26,8 @@ struct ServerConfiguration: Sendable {
     var journalBytes = JournalLimits().maxBytes
     /// Seconds between two checkpoints (`store.checkpointSeconds`).
     var checkpointSeconds = 30
+    /// Records of ended runs that are kept (`runs.recorded`).
+    var recordedRuns = 10_000
     /// Sent with every request of a session that has no prompt of its own (`agent.systemPrompt`).
     var systemPrompt = ServerConfiguration.defaultSystemPrompt
     var runtime = RuntimeLimits()
@@ -39,6 +41,7 @@ struct ServerConfiguration: Sendable {
 
     var sessionsDirectory: String { dataDirectory + "/sessions" }
     var catalogPath: String { dataDirectory + "/catalog.sqlite" }
+    var runsPath: String { dataDirectory + "/runs.sqlite" }
     var adminKeyPath: String { dataDirectory + "/admin.key" }
 }
 
@@ -77,8 +80,10 @@ extension ServerConfiguration {
         }
         var configuration = ServerConfiguration()
         try configuration.apply(Settings(ConfigReader(providers: providers)))
+        let models = try ConfigurationTree(file: file, isRequired: overrides.configurationFile != nil)["models"]
         // The keys of model providers have the names that their own tools use.
-        try configuration.providers.apply(Settings(ConfigReader(provider: environment)))
+        try ModelsConfiguration(Settings(ConfigReader(provider: environment))).apply(
+            models, to: &configuration.providers)
         return configuration
     }
 
@@ -99,15 +104,21 @@ extension ServerConfiguration {
         storeThreads = try settings.integer("store.threads", 1...1024) ?? storeThreads
         journalBytes = try settings.integer("store.journalBytes", 8_388_608...(1 << 32)) ?? journalBytes
         checkpointSeconds = try settings.integer("store.checkpointSeconds", 1...3600) ?? checkpointSeconds
+        recordedRuns = try settings.integer("runs.recorded", 1...100_000_000) ?? recordedRuns
         systemPrompt = settings.string("agent.systemPrompt") ?? systemPrompt
         try runtime.apply(settings)
         tools.workspaceRoot = settings.string("workspace.root") ?? dataDirectory + "/workspaces"
         try tools.apply(settings)
         providers.defaultModel = settings.string("models.default") ?? providers.defaultModel
-        providers.simpleModel = settings.string("models.simple") ?? providers.simpleModel
-        providers.mediumModel = settings.string("models.medium") ?? providers.mediumModel
-        providers.complexModel = settings.string("models.complex") ?? providers.complexModel
+        for tier in ModelTier.allCases {
+            providers.tierModels[tier] = settings.string(ConfigKey("models.\(tier.rawValue)"))
+        }
         providers.scriptPath = settings.string("models.script")
+        providers.idleTimeout = .seconds(
+            try settings.integer("models.idleSeconds", 1...3600) ?? Int(providers.idleTimeout.components.seconds))
+        providers.connectTimeout = .seconds(
+            try settings.integer("models.connectSeconds", 1...300) ?? Int(providers.connectTimeout.components.seconds))
+        providers.maxConnectionsPerHost = runtime.maxModelCalls
     }
 }
 
@@ -132,6 +143,15 @@ struct Settings {
         guard range.contains(number) else {
             throw ConfigurationFailure(
                 key: "\(key)", problem: "must be from \(range.lowerBound) to \(range.upperBound), not \(number)")
+        }
+        return number
+    }
+
+    func number(_ key: ConfigKey, _ range: ClosedRange<Double>) throws -> Double? {
+        guard let text = string(key) else { return reader.double(forKey: key) }
+        guard let number = Double(text), range.contains(number) else {
+            throw ConfigurationFailure(
+                key: "\(key)", problem: "must be a number from \(range.lowerBound) to \(range.upperBound)")
         }
         return number
     }
@@ -163,6 +183,18 @@ extension RuntimeLimits {
         compaction.keepRecentTokens =
             try settings.integer("compaction.keepRecentTokens", 1...10_000_000) ?? compaction.keepRecentTokens
         retainedRuns = try settings.integer("runs.retained", 0...1_000_000) ?? retainedRuns
+        deltaBytes = try settings.integer("runs.deltaBytes", 0...1_048_576) ?? deltaBytes
+        deltaMilliseconds = try settings.integer("runs.deltaMilliseconds", 1...10_000) ?? deltaMilliseconds
+        maxCost = try settings.number("runs.maxCost", 0...1e9) ?? maxCost
+        approvalSeconds = try settings.integer("tools.approvalSeconds", 1...31_536_000) ?? approvalSeconds
+        maxModelCalls = try settings.integer("models.maxConcurrentCalls", 1...100_000) ?? maxModelCalls
+        retry.attempts = try settings.integer("models.retry.attempts", 0...100) ?? retry.attempts
+        retry.baseMilliseconds =
+            try settings.integer("models.retry.baseMilliseconds", 0...600_000) ?? retry.baseMilliseconds
+        retry.maxMilliseconds =
+            try settings.integer("models.retry.maxMilliseconds", 0...3_600_000) ?? retry.maxMilliseconds
+        circuit.failures = try settings.integer("models.circuit.failures", 1...1_000_000) ?? circuit.failures
+        circuit.openSeconds = try settings.integer("models.circuit.openSeconds", 1...86_400) ?? circuit.openSeconds
     }
 }
 
@@ -179,14 +211,5 @@ extension ToolsConfiguration {
             let choice = try settings.choice(ConfigKey("tools.policy.\(name)"), ToolPolicy.allCases.map(\.rawValue))
             if let policy = choice.flatMap(ToolPolicy.init) { policies[name] = policy }
         }
-    }
-}
-
-extension ProvidersConfiguration {
-    fileprivate mutating func apply(_ settings: Settings) throws {
-        anthropicKey = settings.secret("anthropic.api.key")
-        anthropicBaseURL = settings.string("anthropic.base.url") ?? anthropicBaseURL
-        openAIKey = settings.secret("openai.api.key")
-        openAIBaseURL = settings.string("openai.base.url") ?? openAIBaseURL
     }
 }

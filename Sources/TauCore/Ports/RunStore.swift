@@ -1,0 +1,22 @@
+/// Where runs are remembered, so that a restart does not forget them.
+///
+/// Records that nobody needs any more are dropped by the store, the oldest ended ones first.
+public protocol RunStore: Sendable {
+    /// Takes a run's state down, in the order of the calls, without waiting: a power cut may lose the last ones, a crash of the process may not
+    /// lose what was taken down before the crash by more than a moment.
+    func note(_ record: RunRecord)
+
+    /// The same, and returns once it is durable.
+    func save(_ record: RunRecord) async throws(StoreError)
+
+    func record(of run: RunID) async throws(StoreError) -> RunRecord?
+
+    /// The session's runs, newest first.
+    func records(of session: SessionID, limit: Int) async throws(StoreError) -> [RunRecord]
+
+    /// The runs that have not ended, as far as the store knows.
+    func unfinishedRecords() async throws(StoreError) -> [RunRecord]
+
+    /// Forgets the session's runs.
+    func removeRecords(of session: SessionID) async throws(StoreError)
+}

@@ -1,0 +1,79 @@
+internal import TauCore
+
+/// Which model and which tools a run uses.
+extension AgentRuntime {
+    /// The model that a reference names, which must exist and be usable.
+    func resolve(_ reference: ModelReference) throws(RuntimeError) -> ModelDescription {
+        guard let model = models.model(reference) else {
+            throw RuntimeError(
+                .badRequest, "There is no model \(reference). GET /models lists what there is.",
+                details: [.init(path: "model", message: "unknown model \(reference)")])
+        }
+        return model
+    }
+
+    /// `branchTokens` is asked for only where something has to be chosen.
+    func chooseModel(
+        _ choice: ModelChoice, _ settings: BranchSettings, _ prompt: UserMessage,
+        branchTokens: () -> Int
+    ) throws(RuntimeError) -> ModelSelection {
+        switch choice {
+        case .named(let reference): return ModelSelection(model: try resolve(reference))
+        case .session where !settings.isModelAutomatic:
+            // A session that comes from elsewhere may name a model that is not to be had here.
+            if let known = settings.model.flatMap(models.model), models.provider(named: known.reference.provider) != nil
+            {
+                return ModelSelection(model: known)
+            }
+        case .session, .automatic: break
+        }
+        let task = ModelTask(
+            message: prompt, toolNames: settings.activeToolNames ?? [], branchTokens: branchTokens())
+        guard let selection = models.choose(for: task) else {
+            throw RuntimeError(.modelUnavailable, "No model is configured.")
+        }
+        return selection
+    }
+
+    /// The selected model and those that take over from it, each with its provider behind its gate.
+    func route(
+        _ selection: ModelSelection, for owner: Principal, hasBudget: Bool
+    ) throws(RuntimeError) -> ModelRoute {
+        guard let provider = models.provider(named: selection.model.reference.provider) else {
+            throw RuntimeError(
+                .modelUnavailable, "Nobody speaks to \(selection.model.reference): its provider is not configured.")
+        }
+        guard !hasBudget || selection.model.prices != nil else {
+            throw RuntimeError(
+                .badRequest,
+                "The price of \(selection.model.reference) is not known, so no budget can be held with it. Configure its prices, or take another model.",
+                details: [.init(path: "model", message: "its price is unknown")])
+        }
+        let fallbacks = selection.fallbacks.compactMap { model -> ModelRoute? in
+            guard !hasBudget || model.prices != nil, let provider = models.provider(named: model.reference.provider)
+            else { return nil }
+            return ModelRoute(model: model, provider: gates.guarded(provider, for: owner))
+        }
+        return ModelRoute(
+            model: selection.model, provider: gates.guarded(provider, for: owner), fallbacks: fallbacks)
+    }
+
+    /// The tools that a model is told of on a branch.
+    func offeredTools(_ settings: BranchSettings) -> [ToolDefinition] {
+        tools.listings.filter { listing in
+            listing.unavailable == nil && listing.policy != .deny
+                && settings.activeToolNames?.contains(listing.definition.name) != false
+        }.map(\.definition)
+    }
+
+    func checkTools(_ names: [String]) throws(RuntimeError) -> [String] {
+        let known = Set(tools.listings.map(\.definition.name))
+        let unknown = names.enumerated().filter { !known.contains($0.element) }
+        guard unknown.isEmpty else {
+            throw RuntimeError(
+                .badRequest, "Unknown tools: \(unknown.map(\.element).joined(separator: ", ")).",
+                details: unknown.map { .init(path: "tools.\($0.offset)", message: "there is no tool \($0.element)") })
+        }
+        return names
+    }
+}
