@@ -2,7 +2,7 @@
 SWIFT ?= swift
 TAU = .build/release/tau
 
-.PHONY: run test torture bench demo format lint fuzz build dependencies clean
+.PHONY: run test torture bench demo example format lint fuzz build dependencies clean
 
 ## Build and start the server on 127.0.0.1:8080 with ./data.
 run: build
@@ -31,11 +31,15 @@ demo: build
 fuzz:
 	Fuzz/run.sh $${FUZZ_SECONDS:-20}
 
+## Build and run a package of its own that uses Tau as a library.
+example: dependencies
+	scripts/example.sh
+
 format:
-	$(SWIFT) format --in-place --recursive --parallel Package.swift Sources Tests Fuzz
+	$(SWIFT) format --in-place --recursive --parallel Package.swift Sources Tests Fuzz Examples
 
 lint:
-	$(SWIFT) format lint --strict --recursive --parallel Package.swift Sources Tests Fuzz
+	$(SWIFT) format lint --strict --recursive --parallel Package.swift Sources Tests Fuzz Examples
 
 dependencies:
 	scripts/install-dependencies.sh

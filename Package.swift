@@ -13,7 +13,8 @@ let package = Package(
     name: "tau",
     platforms: [.macOS(.v15)],
     products: [
-        .executable(name: "tau", targets: ["tau"])
+        .executable(name: "tau", targets: ["tau"]),
+        .library(name: "TauKit", targets: ["TauKit"]),
     ],
     dependencies: [
         .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
@@ -81,7 +82,15 @@ let package = Package(
             ],
             swiftSettings: settings),
 
-        // Floor 4: the edge.
+        // Floor 4: the agent for other programs, and the edge.
+        .target(
+            name: "TauKit",
+            dependencies: [
+                "TauCore", "TauProviders", "TauRuntime", "TauStorage", "TauSystem", "TauTools",
+                .product(name: "Logging", package: "swift-log"),
+                .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
+            ],
+            swiftSettings: settings),
         .target(
             name: "TauHTTP",
             dependencies: [
@@ -98,7 +107,7 @@ let package = Package(
         .executableTarget(
             name: "tau",
             dependencies: [
-                "TauCore", "TauHTTP", "TauLimits", "TauProviders", "TauRuntime", "TauStorage", "TauSystem",
+                "TauCore", "TauHTTP", "TauKit", "TauLimits", "TauProviders", "TauRuntime", "TauStorage", "TauSystem",
                 "TauTelemetry", "TauTools", "TauWire",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "AsyncHTTPClient", package: "async-http-client"),

@@ -1,5 +1,4 @@
 internal import TauCore
-internal import TauWire
 
 /// Any bytes are an answer of a model or a failure, in both dialects: the events begin and end in order, their blocks
 /// make a message that can be stored and read back, and cutting the bytes elsewhere changes nothing.
@@ -44,18 +43,17 @@ private struct Outcome: Equatable {
 }
 
 private func decode(_ pieces: [[UInt8]], _ decoder: some AnswerDecoder) -> Outcome {
-    var decoder = decoder
-    var parser = EventStreamParser(maxEventBytes: 4096)
+    var reader = AnswerReader(decoder, maxEventBytes: 4096)
     var outcome = Outcome()
     func sink(_ event: ModelEvent) { outcome.events.append(event) }
     do throws(ProviderError) {
         for piece in pieces {
-            var arrived: [ServerSentEvent] = []
-            let isReadable = (try? parser.push(piece, into: &arrived)) != nil
-            for event in arrived where !decoder.isComplete { try decoder.decode(event, to: sink) }
-            if !isReadable { throw ProviderError(.malformed, "unreadable") }
+            let result = piece.withUnsafeBufferPointer { bytes in
+                Result { () throws(ProviderError) in try reader.push(bytes, to: sink) }
+            }
+            try result.get()
         }
-        outcome.reply = try decoder.finish(to: sink)
+        outcome.reply = try reader.finish(to: sink)
     } catch {
         outcome.failure = error
     }

@@ -64,5 +64,6 @@ fuzz JSONFuzzer
 fuzz EventStreamFuzzer
 providers=Sources/TauProviders
 fuzz ModelAnswerFuzzer "$providers"/HTTP/{AnswerDecoder,ErrorAnswer,ContextOverflow}.swift \
-    "$providers"/OpenAI/Chat{Answer,ToolCalls,Request,Compatibility}.swift \
+    "$providers"/OpenAI/Chat{Answer,ToolCalls,Request,Compatibility}.swift "$providers"/Catalog/ProvidersConfiguration.swift \
+    "$providers"/Catalog/ModelTier.swift \
     "$providers"/Anthropic/Messages{Answer,Request}.swift "$providers"/Transcript/*.swift

@@ -24,6 +24,12 @@ package final class Directory: Sendable {
         self.init(adopting: FileDescriptor(adopting: number))
     }
 
+    /// Makes a directory that the server itself names, if it does not exist. It may be passed through by others, so that tools reach
+    /// what is theirs below it; what is secret in it has its own mode.
+    package static func make(_ path: String) throws(SystemError) {
+        guard mkdir(path, 0o711) == 0 || errno == EEXIST else { throw .last("mkdir \(path)") }
+    }
+
     // MARK: Opening
 
     /// Opens for reading. It never waits, not even for a FIFO's writer; the caller must look at the status afterwards.

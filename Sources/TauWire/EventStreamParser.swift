@@ -25,9 +25,18 @@ package struct EventStreamParser: Sendable {
     /// The last byte was a CR: an LF that follows belongs to the same line end.
     private var skipsLineFeed = false
     private var isFirstLine = true
-    private var type = ""
+    private var type: [UInt8] = []
+    /// The event's data, unless it is one line that stands in the chunk at hand.
     private var data: [UInt8] = []
     private var hasData = false
+
+    /// An event as it stands in memory; to be used during the call that gives it, and not kept.
+    package struct EventView {
+        /// What the `event` field says; empty where there is none.
+        package let type: UnsafeBufferPointer<UInt8>
+        /// The `data` lines, joined by line feeds.
+        package let data: UnsafeBufferPointer<UInt8>
+    }
 
     package init(maxEventBytes: Int = 8 << 20) { self.maxEventBytes = maxEventBytes }
 
@@ -35,41 +44,58 @@ package struct EventStreamParser: Sendable {
     package mutating func push(
         _ chunk: [UInt8], into events: inout [ServerSentEvent]
     ) throws(EventStreamError) {
-        try chunk.withUnsafeBufferPointer { buffer throws(EventStreamError) in
-            try read(buffer, into: &events)
+        var received: [(type: [UInt8], data: [UInt8], id: String)] = []
+        // An id belongs to all events that follow it.
+        let result = chunk.withUnsafeBufferPointer { buffer in
+            Result { () throws(EventStreamError) in
+                try read(buffer) { event, id in
+                    received.append((Array(event.type), Array(event.data), id))
+                    return true
+                }
+            }
         }
+        for event in received {
+            let type = event.type.isEmpty ? "message" : String(decoding: event.type, as: UTF8.self)
+            events.append(ServerSentEvent(type: type, data: event.data, id: event.id))
+        }
+        try result.get()
     }
 
-    private mutating func read(
-        _ buffer: UnsafeBufferPointer<UInt8>, into events: inout [ServerSentEvent]
+    /// Reads one more chunk and hands out each event that it completes with the last id; `take` answers whether to go on.
+    package mutating func read(
+        _ chunk: UnsafeBufferPointer<UInt8>, _ take: (EventView, String) -> Bool
     ) throws(EventStreamError) {
         var start = 0
+        // A data line of this chunk that may be the whole event.
+        var inPlace: UnsafeBufferPointer<UInt8>?
+        defer { if let inPlace { data.append(contentsOf: inPlace) } }
         // Looked for only after the one before has been passed, else a chunk of CR lines would take quadratic time.
-        var lineFeed = Self.position(of: UInt8(ascii: "\n"), in: buffer, from: 0, to: buffer.count)
-        while start < buffer.count {
+        var lineFeed = Self.position(of: UInt8(ascii: "\n"), in: chunk, from: 0, to: chunk.count)
+        while start < chunk.count {
             if skipsLineFeed {
                 skipsLineFeed = false
-                if buffer[start] == UInt8(ascii: "\n") {
+                if chunk[start] == UInt8(ascii: "\n") {
                     start += 1
-                    lineFeed = Self.position(of: UInt8(ascii: "\n"), in: buffer, from: start, to: buffer.count)
+                    lineFeed = Self.position(of: UInt8(ascii: "\n"), in: chunk, from: start, to: chunk.count)
                     continue
                 }
             }
-            let end = Self.position(of: UInt8(ascii: "\r"), in: buffer, from: start, to: lineFeed)
-            guard end < buffer.count else { break }
-            try finishLine(UnsafeBufferPointer(rebasing: buffer[start..<end]), into: &events)
+            let end = Self.position(of: UInt8(ascii: "\r"), in: chunk, from: start, to: lineFeed)
+            guard end < chunk.count else { break }
+            let line = UnsafeBufferPointer(rebasing: chunk[start..<end])
             start = end + 1
             if end == lineFeed {
-                lineFeed = Self.position(of: UInt8(ascii: "\n"), in: buffer, from: start, to: buffer.count)
+                lineFeed = Self.position(of: UInt8(ascii: "\n"), in: chunk, from: start, to: chunk.count)
             } else {
                 skipsLineFeed = true
             }
+            guard try finishLine(line, &inPlace, take) else { return }
         }
-        let rest = buffer.count - start
+        let rest = chunk.count - start
         guard partialLine.count + rest <= maxEventBytes else {
             throw EventStreamError(.lineTooLong, limit: maxEventBytes)
         }
-        partialLine.append(contentsOf: buffer[start...])
+        partialLine.append(contentsOf: chunk[start...])
     }
 
     /// Where a byte comes first, or `end` if it does not.
@@ -85,60 +111,90 @@ package struct EventStreamParser: Sendable {
     // MARK: Lines
 
     private mutating func finishLine(
-        _ rest: UnsafeBufferPointer<UInt8>, into events: inout [ServerSentEvent]
-    ) throws(EventStreamError) {
+        _ rest: UnsafeBufferPointer<UInt8>, _ inPlace: inout UnsafeBufferPointer<UInt8>?,
+        _ take: (EventView, String) -> Bool
+    ) throws(EventStreamError) -> Bool {
         guard partialLine.count + rest.count <= maxEventBytes else {
             throw EventStreamError(.lineTooLong, limit: maxEventBytes)
         }
-        guard !partialLine.isEmpty else { return try take(rest, into: &events) }
+        guard !partialLine.isEmpty else { return try self.line(rest, &inPlace, isInChunk: true, take) }
         partialLine.append(contentsOf: rest)
         let line = partialLine
         partialLine.removeAll(keepingCapacity: line.count < 65_536)
-        try line.withUnsafeBufferPointer { line throws(EventStreamError) in try take(line, into: &events) }
+        return try line.withUnsafeBufferPointer { line throws(EventStreamError) in
+            try self.line(line, &inPlace, isInChunk: false, take)
+        }
     }
 
-    private mutating func take(
-        _ line: UnsafeBufferPointer<UInt8>, into events: inout [ServerSentEvent]
-    ) throws(EventStreamError) {
+    private mutating func line(
+        _ line: UnsafeBufferPointer<UInt8>, _ inPlace: inout UnsafeBufferPointer<UInt8>?, isInChunk: Bool,
+        _ take: (EventView, String) -> Bool
+    ) throws(EventStreamError) -> Bool {
         var line = line
         if isFirstLine {
             isFirstLine = false
             if line.starts(with: Self.byteOrderMark) { line = UnsafeBufferPointer(rebasing: line.dropFirst(3)) }
         }
-        guard !line.isEmpty else { return dispatch(into: &events) }
+        guard !line.isEmpty else { return dispatch(&inPlace, take) }
         let colon = Self.position(of: UInt8(ascii: ":"), in: line, from: 0, to: line.count)
         var start = min(colon + 1, line.count)
         if start < line.count, line[start] == UInt8(ascii: " ") { start += 1 }
         let name = UnsafeBufferPointer(rebasing: line[..<colon])
-        try field(name, UnsafeBufferPointer(rebasing: line[start...]))
-    }
-
-    private mutating func field(
-        _ name: UnsafeBufferPointer<UInt8>, _ value: UnsafeBufferPointer<UInt8>
-    ) throws(EventStreamError) {
-        if name.elementsEqual("data".utf8) {
-            guard data.count + value.count + 1 <= maxEventBytes else {
-                throw EventStreamError(.eventTooLong, limit: maxEventBytes)
-            }
-            if hasData { data.append(UInt8(ascii: "\n")) }
-            hasData = true
-            data.append(contentsOf: value)
-        } else if name.elementsEqual("event".utf8) {
-            type = String(decoding: value, as: UTF8.self)
-        } else if name.elementsEqual("id".utf8) {
+        let value = UnsafeBufferPointer(rebasing: line[start...])
+        if Self.equals(name, "data") {
+            try takeData(value, &inPlace, isInChunk: isInChunk)
+        } else if Self.equals(name, "event") {
+            type.removeAll(keepingCapacity: true)
+            type.append(contentsOf: value)
+        } else if Self.equals(name, "id") {
             if !value.contains(0) { lastEventID = String(decoding: value, as: UTF8.self) }
-        } else if name.elementsEqual("retry".utf8) {
+        } else if Self.equals(name, "retry") {
             let isNumber = !value.isEmpty && value.allSatisfy { $0 &- UInt8(ascii: "0") < 10 }
             if isNumber { retryMilliseconds = Int(String(decoding: value, as: UTF8.self)) ?? retryMilliseconds }
         }
         // A comment has the empty name, and unknown fields are ignored.
+        return true
     }
 
-    private mutating func dispatch(into events: inout [ServerSentEvent]) {
-        defer { type = "" }
-        guard hasData else { return }
-        events.append(ServerSentEvent(type: type.isEmpty ? "message" : type, data: data, id: lastEventID))
-        data = []
+    @inline(__always)
+    private static func equals(_ name: UnsafeBufferPointer<UInt8>, _ other: StaticString) -> Bool {
+        guard name.count == other.utf8CodeUnitCount else { return false }
+        for index in 0..<name.count where name[index] != other.utf8Start[index] { return false }
+        return true
+    }
+
+    private mutating func takeData(
+        _ value: UnsafeBufferPointer<UInt8>, _ inPlace: inout UnsafeBufferPointer<UInt8>?, isInChunk: Bool
+    ) throws(EventStreamError) {
+        if !hasData, isInChunk, value.count < maxEventBytes {
+            hasData = true
+            inPlace = value
+            return
+        }
+        if let first = inPlace {
+            data.append(contentsOf: first)
+            inPlace = nil
+        }
+        guard data.count + value.count + 1 <= maxEventBytes else {
+            throw EventStreamError(.eventTooLong, limit: maxEventBytes)
+        }
+        if hasData { data.append(UInt8(ascii: "\n")) }
+        hasData = true
+        data.append(contentsOf: value)
+    }
+
+    private mutating func dispatch(
+        _ inPlace: inout UnsafeBufferPointer<UInt8>?, _ take: (EventView, String) -> Bool
+    ) -> Bool {
+        defer { type.removeAll(keepingCapacity: true) }
+        guard hasData else { return true }
         hasData = false
+        let goesOn = type.withUnsafeBufferPointer { type in
+            if let whole = inPlace { return take(EventView(type: type, data: whole), lastEventID) }
+            return data.withUnsafeBufferPointer { take(EventView(type: type, data: $0), lastEventID) }
+        }
+        inPlace = nil
+        data.removeAll(keepingCapacity: data.count < 65_536)
+        return goesOn
     }
 }

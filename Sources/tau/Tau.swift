@@ -13,7 +13,8 @@ struct Tau: AsyncParsableCommand {
             """,
         version: "tau \(TauVersion.current)",
         subcommands: [
-            ServeCommand.self, RunCommand.self, SessionsCommand.self, StoreCommand.self, BenchCommand.self,
+            ServeCommand.self, RunCommand.self, SessionsCommand.self, RunsCommand.self, StoreCommand.self,
+            BenchCommand.self,
             VersionCommand.self,
         ])
 

@@ -82,6 +82,12 @@ struct APIClient {
         return Answer(status: Int(response.status.code), headers: response.headers, body: Array(body.readableBytesView))
     }
 
+    /// What lies at any address.
+    static func fetch(_ url: String) async throws -> [UInt8] {
+        let response = try await http.execute(HTTPClientRequest(url: url), timeout: .seconds(60))
+        return Array(try await response.body.collect(upTo: 1 << 24).readableBytesView)
+    }
+
     func get(_ path: String) async throws -> JSONValue { try await send("GET", path).json }
 
     func newSession(_ fields: JSONValue = [:]) async throws -> String {

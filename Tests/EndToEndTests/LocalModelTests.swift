@@ -17,14 +17,16 @@ struct LocalModelTests {
         let url: String
         private let processID: Int32
 
-        init() throws {
+        /// `isTalkative` takes the template away, without which the model never comes to an end. The slots share a window of 8192 tokens.
+        init(isTalkative: Bool = false, slots: Int = 2) throws {
             let directory = ProcessInfo.processInfo.environment["TAU_TEST_MODEL_DIR"] ?? ""
             let port = Int.random(in: 20_000...50_000)
             let process = Process()
             process.executableURL = URL(fileURLWithPath: directory + "/venv/bin/python")
             process.arguments = [
                 "-c", Self.program, directory + "/model.gguf", String(port),
-                try SharedData.path("llm/agent-forced.jinja"),
+                isTalkative ? "" : try SharedData.path("llm/agent-forced.jinja"),
+                String(slots),
             ]
             let output = Pipe()
             process.standardOutput = output
@@ -43,14 +45,22 @@ struct LocalModelTests {
 
         func stop() { kill(processID, SIGKILL) }
 
+        /// Answers that are being made now.
+        func busySlots() async throws -> Int {
+            try JSONValue(parsing: try await APIClient.fetch(url + "/slots")).array?.count {
+                $0["is_processing"]?.bool == true
+            } ?? 0
+        }
+
         private static let program = """
             import sys, threading, xllamacpp
             p = xllamacpp.CommonParams()
-            p.model.path = sys.argv[1]; p.n_ctx = 8192; p.n_parallel = 2
+            p.model.path = sys.argv[1]; p.n_ctx = 8192; p.n_parallel = int(sys.argv[4])
             p.hostnames = ['127.0.0.1']; p.port = int(sys.argv[2]); p.use_jinja = True
             p.cpuparams.n_threads = 1; p.cpuparams_batch.n_threads = 1
             p.model_alias = {'gemma3-270m'}; p.sampling.temp = 0.0
-            p.chat_template = open(sys.argv[3]).read()
+            p.endpoint_slots = True
+            if sys.argv[3]: p.chat_template = open(sys.argv[3]).read()
             server = xllamacpp.Server(p)
             print('listening', flush=True)
             threading.Event().wait()
@@ -95,5 +105,72 @@ struct LocalModelTests {
         #expect(called.finalStatus == "completed", "\(called.last.map { "\($0.data)" } ?? "")")
         let roles = try await client.get("/sessions/\(tools)/context")["messages"]?.array?.map { $0["role"] }
         #expect(roles?.prefix(3) == ["user", "assistant", "toolResult"])
+    }
+
+    @Test(arguments: dialects)
+    func `cancelling frees the model in the middle of its answer`(_ dialect: Dialect) async throws {
+        let model = try ModelServer(isTalkative: true)
+        defer { model.stop() }
+        let server = try TauProcess(environment: [dialect.variable: model.url + dialect.path])
+        defer { server.stop() }
+        let client = APIClient(server)
+        let session = try await client.newSession()
+        let body: JSONValue = ["message": "Tell a very long story.", "model": .string("\(dialect.name)/gemma3-270m")]
+        var run = ""
+        let events = try await client.events("POST", "/sessions/\(session)/runs", body) { event in
+            run = event.data["run"]?["id"]?.string ?? run
+            if event.type == "message_update", !run.isEmpty {
+                #expect(try await model.busySlots() == 1)
+                _ = try await client.send("POST", "/runs/\(run)/cancel")
+                run = ""
+            }
+            return true
+        }
+        #expect(events.finalStatus == "cancelled")
+        while try await model.busySlots() > 0 {}
+        let messages = try await client.get("/sessions/\(session)/context")["messages"]?.array ?? []
+        #expect(messages.last?["stopReason"] == "aborted")
+        #expect(messages.last?["content"]?.array?.isEmpty == false)
+    }
+
+    /// English of about so many tokens, with nothing said twice.
+    static func prose(_ tokens: Int) -> String {
+        let words = ["the", "ship", "sailed", "north", "past", "islands", "where", "old", "sailors", "told", "stories"]
+        return (0..<tokens).map { index in
+            index % 12 == 11 ? "number \(index)." : words[(index * 7 + index / 11) % words.count]
+        }.joined(separator: " ")
+    }
+
+    @Test(arguments: dialects)
+    func `a context that the model refuses is summed up, and the run goes on`(_ dialect: Dialect) async throws {
+        let model = try ModelServer(slots: 4)
+        defer { model.stop() }
+        let directory = try TemporaryDirectory()
+        // Tau is told of a larger window than there is: 2048 tokens.
+        let yaml = """
+            models:
+              default: \(dialect.name)/gemma3-270m
+              providers:
+                \(dialect.name):
+                  baseUrl: \(model.url)\(dialect.path)
+                  models:
+                    gemma3-270m: {contextWindow: 8000, maxOutput: 100}
+            """
+        try Data(yaml.utf8).write(to: URL(fileURLWithPath: directory.path + "/tau.yaml"))
+        let server = try TauProcess(in: directory)
+        defer { server.stop() }
+        let client = APIClient(server)
+        let session = try await client.newSession(["tools": []])
+        let first = try await client.run(Self.prose(900), in: session)
+        #expect(first.finalStatus == "completed", "\(first.last?.data.text ?? "")")
+        let second = try await client.run(Self.prose(1000), in: session)
+        #expect(second.finalStatus == "completed", "\(second.last?.data.text ?? "")")
+        #expect(second.first { $0.type == "compaction_start" }?.data["reason"] == "overflow")
+        #expect(
+            second.contains { $0.type == "compaction_end" && $0.data["entry"]?["summary"]?.string?.isEmpty == false })
+        let messages = try await client.get("/sessions/\(session)/context")["messages"]?.array ?? []
+        #expect(messages.map { $0["role"] } == ["compactionSummary", "user", "assistant"])
+        let third = try await client.run("And now?", in: session)
+        #expect(third.finalStatus == "completed", "\(third.last?.data.text ?? "")")
     }
 }

@@ -45,6 +45,56 @@ import Testing
         #expect(outside.first { $0.type == "tool_execution_end" }?.data["isError"] == true)
     }
 
+    @Test func `a long answer takes at most six times its length on the wire`() async throws {
+        let directory = try TemporaryDirectory()
+        let words = (0..<2100).map { "word\($0)" }.joined(separator: " ")
+        let text = String(words.prefix(12_000))
+        let script: JSONValue = ["replies": [["content": .string(text)]], "chunkSize": 4]
+        try Data(script.text.utf8).write(to: URL(fileURLWithPath: directory.path + "/script.json"))
+        let server = try TauProcess(
+            in: directory, environment: ["TAU_MODELS_SCRIPT": directory.path + "/script.json"])
+        defer { server.stop() }
+        let client = APIClient(server)
+        let session = try await client.newSession()
+        var count = 0
+        try await client.bytes("POST", "/sessions/\(session)/runs", ["message": "x"]) { count += $0.count }
+        #expect(count <= 6 * text.utf8.count, "\(count)")
+        #expect(count > text.utf8.count)
+        let run = try #require(try await client.get("/sessions/\(session)/runs")["data"]?.array?.first?["id"]?.string)
+        #expect(try await client.events("GET", "/runs/\(run)/events").text == text)
+    }
+
+    @Test func `who comes late to a long message gets what was said so far, then the rest`() async throws {
+        let directory = try TemporaryDirectory()
+        let text = String((0..<400).map { "word\($0) " }.joined().prefix(2000))
+        // Every piece is an event of its own.
+        let script: JSONValue = ["replies": [["content": .string(text)]], "chunkSize": 4, "chunkDelayMs": 1]
+        try Data(script.text.utf8).write(to: URL(fileURLWithPath: directory.path + "/script.json"))
+        let server = try TauProcess(
+            in: directory,
+            environment: ["TAU_MODELS_SCRIPT": directory.path + "/script.json", "TAU_RUNS_DELTA_BYTES": "0"])
+        defer { server.stop() }
+        let client = APIClient(server)
+        let session = try await client.newSession()
+        var late: [APIClient.Event] = []
+        var seen = 0
+        let all = try await client.events("POST", "/sessions/\(session)/runs", ["message": "x"]) { event in
+            seen += event.type == "message_update" ? 1 : 0
+            guard seen == 200, late.isEmpty else { return true }
+            let run = try await client.get("/sessions/\(session)/runs")["data"]?.array?.first?["id"]?.string ?? ""
+            late = try await client.events("GET", "/runs/\(run)/events")
+            return true
+        }
+        #expect(all.text == text)
+        #expect(all.map(\.id) == Array(1...all.count))
+        #expect(late.text == text)
+        #expect(late.finalStatus == "completed")
+        let first = try #require(late.first { $0.data["assistantMessageEvent"]?["type"] == "text_delta" })
+        #expect(first.data["assistantMessageEvent"]?["delta"]?.string?.utf8.count ?? 0 >= 700)
+        #expect(late.count < all.count - 150)
+        #expect(zip(late, late.dropFirst()).allSatisfy { $0.id < $1.id })
+    }
+
     @Test func `without SSE a run is accepted, and its events can be read later and in part`() async throws {
         let server = try TauProcess()
         defer { server.stop() }

@@ -13,8 +13,7 @@ struct Decoded: Equatable {
     var events: [ModelEvent] = []
 
     init(_ bytes: [UInt8], _ decoder: some AnswerDecoder, chunkSize: Int = .max) {
-        var decoder = decoder
-        var parser = EventStreamParser()
+        var reader = AnswerReader(decoder, maxEventBytes: 1 << 20)
         var assembler = MessageAssembler()
         var events: [ModelEvent] = []
         func sink(_ event: ModelEvent) {
@@ -25,12 +24,10 @@ struct Decoded: Equatable {
             var start = 0
             while start < bytes.count {
                 let end = start + min(chunkSize, bytes.count - start)
-                var received: [ServerSentEvent] = []
-                try parser.push(Array(bytes[start..<end]), into: &received)
-                for event in received where !decoder.isComplete { try decoder.decode(event, to: sink) }
+                try Array(bytes[start..<end]).withUnsafeBufferPointer { try reader.push($0, to: sink) }
                 start = end
             }
-            reply = try decoder.finish(to: sink)
+            reply = try reader.finish(to: sink)
         } catch {
             self.error = error as? ProviderError
         }

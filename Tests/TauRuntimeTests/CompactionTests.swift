@@ -18,6 +18,9 @@ import Testing
         }
     }
 
+    private static let refusal: StubProvider.Turn = { (_, _) throws(ProviderError) in
+        throw ProviderError(.refused, "no")
+    }
     private static let overflow: StubProvider.Turn = { (_, _) throws(ProviderError) in
         throw ProviderError(.contextTooLong, "prompt is too long")
     }
@@ -206,9 +209,22 @@ import Testing
         }
     }
 
+    @Test func `a piece that the model refuses is made smaller`() async throws {
+        let harness = RuntimeHarness(
+            turns: [Self.overflow, Self.overflow] + (1...40).map { StubProvider.text("PART \($0)") })
+        let file = SessionStoreContract.file("long", (0..<40).map { "\($0) " + String(repeating: "x", count: 200) })
+        try await harness.use { harness in
+            let id = try await harness.runtime.importSession(file.bytes).summary.id
+            _ = try await harness.runtime.compact(id, instructions: nil)
+            let sizes = harness.provider.requests.map { Self.text($0.messages.first).utf8.count }
+            #expect(sizes[0] > sizes[1] + 400)
+            #expect(sizes[1] > sizes[2] + 200)
+        }
+    }
+
     @Test func `a model that fails is told, and nothing is stored`() async throws {
         let harness = RuntimeHarness(turns: [
-            Self.answer(Self.long, tokens: 400), Self.answer(Self.long, tokens: 500), Self.overflow,
+            Self.answer(Self.long, tokens: 400), Self.answer(Self.long, tokens: 500), Self.refusal,
         ])
         try await harness.use { harness in
             let id = try await harness.newSession()

@@ -38,6 +38,10 @@ import Testing
         "TauLimits": ["TauCore", "Crypto", "Glibc"],
         "TauTelemetry": ["TauCore", "Glibc", "Logging", "Synchronization"],
         "TauRuntime": ["TauCore", "Logging", "ServiceLifecycle", "Synchronization"],
+        "TauKit": [
+            "TauCore", "TauProviders", "TauRuntime", "TauStorage", "TauSystem", "TauTools", "Logging",
+            "ServiceLifecycle",
+        ],
         "TauHTTP": [
             "TauCore", "TauRuntime", "TauWire", "HTTPTypes", "Hummingbird", "Logging", "NIOCore", "ServiceLifecycle",
             "Synchronization",

@@ -33,6 +33,8 @@ public struct ModelDescription: Hashable, Sendable {
     public var contextWindow: Int
     /// Tokens of one answer.
     public var maxOutputTokens: Int
+    /// Every call is told `maxOutputTokens`, also where the provider has a bound of its own: the configuration asks for it.
+    public var boundsAnswers = false
     public var inputs: [Input]
     public var supportsReasoning: Bool
     /// Nil where it is not known; the cost of a call is unknown then.

@@ -29,10 +29,20 @@ struct MessagesAnswer: AnswerDecoder {
 
     var canFinish: Bool { isComplete }
 
-    mutating func decode(_ event: ServerSentEvent, to sink: (ModelEvent) -> Void) throws(ProviderError) {
-        if event.type == "ping" { return }
-        let json = try Self.object(event)
-        switch json["type"]?.string ?? event.type {
+    mutating func takesAsItIs(_ event: EventStreamParser.EventView) -> Bool {
+        event.type.elementsEqual("ping".utf8)
+    }
+
+    mutating func decode(
+        _ json: JSONView, of event: EventStreamParser.EventView, to sink: (ModelEvent) -> Void
+    ) throws(ProviderError) {
+        let type = json["type"]
+        // Almost all events are these.
+        if type?.equals("content_block_delta") == true {
+            guard let number = json["index"]?.integer, let delta = json["delta"] else { return }
+            return append(delta, number, to: sink)
+        }
+        switch type?.string ?? String(decoding: event.type, as: UTF8.self) {
         case "message_start":
             responseID = json["message"]?["id"]?.nonEmptyString
             report(json["message"]?["usage"], to: sink)
@@ -48,8 +58,9 @@ struct MessagesAnswer: AnswerDecoder {
             stopReason = json["delta"]?["stop_reason"]?.nonEmptyString ?? stopReason
             report(json["usage"], to: sink)
         case "message_stop": isComplete = true
+        case "ping": break
         default:
-            if let error = ErrorAnswer.error(inStream: json) { throw error }
+            if let error = ErrorAnswer.error(inStream: json.value) { throw error }
         }
     }
 
@@ -70,7 +81,7 @@ struct MessagesAnswer: AnswerDecoder {
 
     // MARK: Blocks
 
-    private mutating func start(_ number: Int, _ content: JSONValue, to sink: (ModelEvent) -> Void) {
+    private mutating func start(_ number: Int, _ content: JSONView, to sink: (ModelEvent) -> Void) {
         // A number that is used again would leave a block open for ever.
         stop(number, to: sink)
         let index = nextIndex
@@ -88,7 +99,7 @@ struct MessagesAnswer: AnswerDecoder {
             block = Block(kind: .redacted, index: index, signature: content["data"]?.string ?? "")
             sink(.thinkingStart(index: index))
         case "tool_use":
-            block = Block(kind: .toolCall, index: index, input: content["input"]?.object)
+            block = Block(kind: .toolCall, index: index, input: content["input"]?.value.object)
             hasToolCalls = true
             let id = content["id"]?.nonEmptyString ?? "call_" + ShortHash.of("\(responseID ?? ""):\(index)")
             sink(.toolCallStart(index: index, id: id, name: content["name"]?.string ?? ""))
@@ -98,20 +109,23 @@ struct MessagesAnswer: AnswerDecoder {
         nextIndex += 1
     }
 
-    private mutating func append(_ delta: JSONValue, _ number: Int, to sink: (ModelEvent) -> Void) {
-        guard let block = blocks[number] else { return }
-        switch (delta["type"]?.string, block.kind) {
-        case ("text_delta", .text):
-            if let text = delta["text"]?.nonEmptyString { sink(.textDelta(index: block.index, text)) }
-        case ("thinking_delta", .thinking):
-            if let text = delta["thinking"]?.nonEmptyString { sink(.thinkingDelta(index: block.index, text)) }
-        case ("signature_delta", .thinking):
-            blocks[number]?.signature += delta["signature"]?.string ?? ""
-        case ("input_json_delta", .toolCall):
-            guard let text = delta["partial_json"]?.nonEmptyString else { return }
+    private mutating func append(_ delta: JSONView, _ number: Int, to sink: (ModelEvent) -> Void) {
+        guard let block = blocks[number], let type = delta["type"] else { return }
+        switch block.kind {
+        case .text:
+            guard type.equals("text_delta"), let text = delta["text"]?.nonEmptyString else { return }
+            sink(.textDelta(index: block.index, text))
+        case .thinking:
+            if type.equals("signature_delta") {
+                blocks[number]?.signature += delta["signature"]?.string ?? ""
+            } else if type.equals("thinking_delta"), let text = delta["thinking"]?.nonEmptyString {
+                sink(.thinkingDelta(index: block.index, text))
+            }
+        case .toolCall:
+            guard type.equals("input_json_delta"), let text = delta["partial_json"]?.nonEmptyString else { return }
             blocks[number]?.hasArguments = true
             sink(.toolCallDelta(index: block.index, text))
-        default: return
+        case .redacted: return
         }
     }
 
@@ -133,8 +147,8 @@ struct MessagesAnswer: AnswerDecoder {
     // MARK: Usage
 
     /// Counts that a later event does not name, or gives as null, stay as they were.
-    private mutating func report(_ json: JSONValue?, to sink: (ModelEvent) -> Void) {
-        guard let json, json.object != nil else { return }
+    private mutating func report(_ json: JSONView?, to sink: (ModelEvent) -> Void) {
+        guard let json, json.isObject else { return }
         usage = Usage(
             input: json["input_tokens"]?.tokenCount ?? usage.input,
             output: json["output_tokens"]?.tokenCount ?? usage.output,

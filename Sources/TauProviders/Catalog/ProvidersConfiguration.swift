@@ -77,6 +77,7 @@ package struct ModelSettings: Sendable {
         var model = model
         model.name = name ?? model.name
         model.contextWindow = contextWindow ?? model.contextWindow
+        model.boundsAnswers = maxOutputTokens != nil
         model.maxOutputTokens = maxOutputTokens ?? min(model.maxOutputTokens, model.contextWindow)
         model.inputs = inputs ?? model.inputs
         model.supportsReasoning = supportsReasoning ?? model.supportsReasoning

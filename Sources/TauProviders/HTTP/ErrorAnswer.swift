@@ -25,7 +25,7 @@ struct ErrorAnswer {
     static func error(inStream json: JSONValue) -> ProviderError? {
         guard let error = json["error"], !error.isNull else {
             guard json["type"]?.string == "error" else { return nil }
-            return ProviderError(.overloaded, "The model server reported an error without saying which.")
+            return .unnamed
         }
         let answer = ErrorAnswer(json)
         return ProviderError(answer.code, answer.message ?? "The model server reported an error: \(answer.kind)")
@@ -77,4 +77,8 @@ struct ErrorAnswer {
 
     private func kindHas(_ words: String...) -> Bool { words.contains { kind.contains($0) } }
     private func messageHas(_ words: String) -> Bool { message?.lowercased().contains(words) ?? false }
+}
+
+extension ProviderError {
+    static let unnamed = ProviderError(.overloaded, "The model server reported an error without saying which.")
 }

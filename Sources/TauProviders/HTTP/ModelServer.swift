@@ -54,18 +54,16 @@ struct ModelServer: Sendable {
     private func read(
         _ body: HTTPClientResponse.Body, _ decoder: some AnswerDecoder, to sink: (ModelEvent) -> Void
     ) async throws -> ModelReply {
-        var decoder = decoder
-        var parser = EventStreamParser(maxEventBytes: limits.maxEventBytes)
-        var events: [ServerSentEvent] = []
+        var reader = AnswerReader(decoder, maxEventBytes: limits.maxEventBytes)
         var byteCount = 0
         var iterator = body.makeAsyncIterator()
-        while !decoder.isComplete {
+        while !reader.decoder.isComplete {
             let next: ByteBuffer?
             do {
                 next = try await iterator.next()
             } catch {
                 // To throw a whole answer away would only mean to pay for it twice.
-                guard decoder.canFinish, !Task.isCancelled else { throw error }
+                guard reader.decoder.canFinish, !Task.isCancelled else { throw error }
                 next = nil
             }
             guard let chunk = next else { break }
@@ -73,22 +71,13 @@ struct ModelServer: Sendable {
             guard byteCount <= limits.maxAnswerBytes else {
                 throw ProviderError(.malformed, "The answer is longer than \(limits.maxAnswerBytes) bytes.")
             }
-            let problem: EventStreamError?
-            do throws(EventStreamError) {
-                try parser.push([UInt8](buffer: chunk), into: &events)
-                problem = nil
-            } catch {
-                problem = error
-            }
-            for event in events where !decoder.isComplete { try decoder.decode(event, to: sink) }
-            events.removeAll(keepingCapacity: true)
-            if let problem, !decoder.isComplete {
-                throw ProviderError(.malformed, "The answer is unreadable: \(problem)")
+            try chunk.withUnsafeReadableBytes { bytes in
+                try reader.push(bytes.assumingMemoryBound(to: UInt8.self), to: sink)
             }
             // Nothing is reported any more once the caller has given up.
             try Task.checkCancellation()
         }
-        let reply = try decoder.finish(to: sink)
+        let reply = try reader.finish(to: sink)
         await drain(iterator)
         return reply
     }

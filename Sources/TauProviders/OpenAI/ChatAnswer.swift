@@ -22,32 +22,59 @@ struct ChatAnswer: AnswerDecoder {
     /// Some servers leave `[DONE]` out.
     var canFinish: Bool { isComplete || finishReason != nil }
 
-    mutating func decode(_ event: ServerSentEvent, to sink: (ModelEvent) -> Void) throws(ProviderError) {
-        if event.data.elementsEqual("[DONE]".utf8) {
-            isComplete = true
-            return
-        }
-        let chunk = try Self.object(event)
-        if let error = ErrorAnswer.error(inStream: chunk) { throw error }
-        responseID = responseID ?? chunk["id"]?.nonEmptyString
+    mutating func takesAsItIs(_ event: EventStreamParser.EventView) -> Bool {
+        guard event.data.elementsEqual("[DONE]".utf8) else { return false }
+        isComplete = true
+        return true
+    }
+
+    mutating func decode(
+        _ chunk: JSONView, of event: EventStreamParser.EventView, to sink: (ModelEvent) -> Void
+    ) throws(ProviderError) {
+        if let error = chunk["error"], !error.isNull { throw ErrorAnswer.error(inStream: chunk.value) ?? .unnamed }
+        if responseID == nil { responseID = chunk["id"]?.nonEmptyString }
         // More than one choice is never asked for; a stray one would mix two answers.
-        let choice = chunk["choices"]?.array?.first { ($0["index"]?.integer ?? 0) == 0 }
-        for usage in [chunk["usage"], choice?["usage"]] where usage?.object != nil {
-            sink(.usage(usage.map(counted) ?? Usage()))
+        var choice = chunk["choices"]?.first
+        if let index = choice?["index"]?.integer, index != 0 {
+            choice = chunk["choices"]?.elements.first { $0["index"]?.integer == 0 }
+        }
+        for usage in [chunk["usage"], choice?["usage"], chunk["x_groq"]?["usage"]] {
+            guard let usage, usage.isObject else { continue }
+            sink(.usage(counted(usage)))
             break
         }
         guard let choice else { return }
         if let reason = choice["finish_reason"]?.nonEmptyString { finishReason = reason }
         guard let delta = choice["delta"] else { return }
-        for field in ChatRequest.reasoningFields {
-            guard let text = delta[field]?.nonEmptyString else { continue }
-            appendThinking(text, field: field, to: sink)
-            break
+        if let (text, field) = Self.reasoning(delta) { appendThinking(text, field: field, to: sink) }
+        if let content = delta["content"] {
+            if let text = content.nonEmptyString { appendText(text, to: sink) }
+            for part in content.elements { append(part, to: sink) }
         }
-        if let text = delta["content"]?.nonEmptyString { appendText(text, to: sink) }
-        for call in delta["tool_calls"]?.array ?? [] {
+        for call in delta["tool_calls"]?.elements ?? [] {
             closeBlock(to: sink)
             calls.append(call, nextIndex: &nextIndex, responseID: responseID, to: sink)
+        }
+        // Encrypted reasoning that belongs to a call and has to come back with it.
+        for detail in delta["reasoning_details"]?.elements ?? [] {
+            guard detail["type"]?.equals("reasoning.encrypted") == true, let id = detail["id"]?.string else { continue }
+            calls.setSignature(detail.value.text, ofCall: id)
+        }
+    }
+
+    /// The field in which this server sends reasoning.
+    private static func reasoning(_ delta: JSONView) -> (text: String, field: String)? {
+        if let text = delta["reasoning_content"]?.nonEmptyString { return (text, "reasoning_content") }
+        if let text = delta["reasoning"]?.nonEmptyString { return (text, "reasoning") }
+        return delta["reasoning_text"]?.nonEmptyString.map { ($0, "reasoning_text") }
+    }
+
+    /// A part of a content that is a list, as Mistral's reasoning models write it.
+    private mutating func append(_ part: JSONView, to sink: (ModelEvent) -> Void) {
+        if let text = part["text"]?.nonEmptyString { appendText(text, to: sink) }
+        for thought in part["thinking"]?.elements ?? [] {
+            guard let text = thought["text"]?.nonEmptyString else { continue }
+            appendThinking(text, field: "thinking", to: sink)
         }
     }
 
@@ -100,15 +127,20 @@ struct ChatAnswer: AnswerDecoder {
 
     // MARK: Usage
 
-    private func counted(_ json: JSONValue) -> Usage {
+    private func counted(_ json: JSONView) -> Usage {
         let prompt = json["prompt_tokens"]?.tokenCount ?? 0
         let completion = json["completion_tokens"]?.tokenCount ?? 0
-        let cached = min(json["prompt_tokens_details"]?["cached_tokens"]?.tokenCount ?? 0, prompt)
+        let details = json["prompt_tokens_details"]
+        let read = details?["cached_tokens"]?.tokenCount ?? json["prompt_cache_hit_tokens"]?.tokenCount ?? 0
+        let cached = min(read, prompt)
+        // As OpenRouter counts them; part of the prompt, too.
+        let written = min(details?["cache_write_tokens"]?.tokenCount ?? 0, prompt - cached)
         let reasoning = json["completion_tokens_details"]?["reasoning_tokens"]?.tokenCount ?? 0
         // Some servers count reasoning beside the completion; their total tells.
         let isSeparate = json["total_tokens"]?.tokenCount == prompt + completion + reasoning
         var usage = Usage(
-            input: prompt - cached, output: completion + (isSeparate ? reasoning : 0), cacheRead: cached, cost: nil)
+            input: prompt - cached - written, output: completion + (isSeparate ? reasoning : 0), cacheRead: cached,
+            cacheWrite: written, cost: nil)
         usage.cost = prices?.cost(of: usage)
         return usage
     }

@@ -9,6 +9,7 @@ struct ChatToolCalls {
         /// Pieces of the arguments that came before the name.
         var heldArguments = ""
         var hasStarted = false
+        var signature: String?
         let fallbackID: String
     }
 
@@ -19,7 +20,7 @@ struct ChatToolCalls {
     var isEmpty: Bool { calls.isEmpty }
 
     mutating func append(
-        _ delta: JSONValue, nextIndex: inout Int, responseID: String?, to sink: (ModelEvent) -> Void
+        _ delta: JSONView, nextIndex: inout Int, responseID: String?, to sink: (ModelEvent) -> Void
     ) {
         let id = delta["id"]?.nonEmptyString
         let name = delta["function"]?["name"]?.nonEmptyString
@@ -47,10 +48,14 @@ struct ChatToolCalls {
         if !arguments.isEmpty { sink(.toolCallDelta(index: calls[place].blockIndex, arguments)) }
     }
 
+    mutating func setSignature(_ signature: String, ofCall id: String) {
+        if let place = calls.firstIndex(where: { $0.id == id }) { calls[place].signature = signature }
+    }
+
     mutating func finish(to sink: (ModelEvent) -> Void) {
         for place in calls.indices {
             start(place, to: sink)
-            sink(.toolCallEnd(index: calls[place].blockIndex))
+            sink(.toolCallEnd(index: calls[place].blockIndex, thoughtSignature: calls[place].signature))
         }
     }
 
@@ -76,11 +81,8 @@ struct ChatToolCalls {
     }
 
     /// A piece of text; some servers send the whole object instead.
-    private static func text(_ arguments: JSONValue?) -> String {
-        switch arguments {
-        case .string(let text): text
-        case .object(let object): JSONValue.object(object).text
-        default: ""
-        }
+    private static func text(_ arguments: JSONView?) -> String {
+        guard let arguments else { return "" }
+        return arguments.string ?? (arguments.isObject ? arguments.value.text : "")
     }
 }

@@ -47,13 +47,20 @@ struct ModelTurn {
     }
 
     private func makeRequest() -> ModelRequest {
-        let conversation = Conversation(context.session.context())
+        let branch = context.session.context()
+        let conversation = Conversation(branch)
         let model = context.route.model
+        var bound = maxOutputTokens.map { min($0, model.maxOutputTokens) }
+        if model.boundsAnswers {
+            // Some servers refuse a bound that the window has no room for.
+            let room = max(1, model.contextWindow - TokenEstimate.tokens(of: branch))
+            bound = min(bound ?? model.maxOutputTokens, room)
+        }
         return ModelRequest(
             model: model, systemPrompt: conversation.systemPrompt ?? context.defaultSystemPrompt,
             messages: conversation.messages, tools: context.definitions,
             thinkingLevel: model.supportsReasoning ? context.thinkingLevel : .off,
-            maxOutputTokens: maxOutputTokens.map { min($0, model.maxOutputTokens) }, sessionID: context.session.id)
+            maxOutputTokens: bound, sessionID: context.session.id)
     }
 
     private static func finishedCall(_ event: ModelEvent, _ assembler: MessageAssembler) -> ToolCall? {

@@ -18,12 +18,30 @@ struct Summarizer: Sendable {
         self.environment = environment
     }
 
+    /// How often the pieces of a history are made smaller when the model refuses them.
+    private static let maxHalvings = 4
     /// Tokens of the summary of a branch that was left.
     private static let branchSummaryTokens = 2048
 
     /// The compaction that the plan asks for. `usage` grows with every call, also where a later one fails.
     func compaction(
         _ plan: CompactionPlan, instructions: String?, usage: inout Usage
+    ) async throws(ProviderError) -> Compaction {
+        var pieceTokens = pieceTokens
+        for _ in 0..<Self.maxHalvings {
+            do throws(ProviderError) {
+                return try await compaction(plan, instructions, ofPieces: pieceTokens, &usage)
+            } catch {
+                // Tokens are estimated, and the window may be smaller than the catalogue says.
+                guard error.code == .contextTooLong else { throw error }
+                pieceTokens /= 2
+            }
+        }
+        return try await compaction(plan, instructions, ofPieces: pieceTokens, &usage)
+    }
+
+    private func compaction(
+        _ plan: CompactionPlan, _ instructions: String?, ofPieces pieceTokens: Int, _ usage: inout Usage
     ) async throws(ProviderError) -> Compaction {
         var parts: [String] = []
         // A history that is longer than the window, as of a model with a larger one, is summarised piece by piece.

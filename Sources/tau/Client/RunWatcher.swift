@@ -25,15 +25,17 @@ final class RunWatcher: Sendable {
     let client: TauClient
     let session: String
     let printsJSON: Bool
+    let approvals: ApprovalMode
     private let state = Mutex(State())
     /// Broken connections in a row that are taken up again.
     private static let maxReconnects = 5
     private static let finalStatuses = ["completed", "failed", "cancelled", "interrupted"]
 
-    init(client: TauClient, session: String, printsJSON: Bool) {
+    init(client: TauClient, session: String, printsJSON: Bool, approvals: ApprovalMode) {
         self.client = client
         self.session = session
         self.printsJSON = printsJSON
+        self.approvals = approvals
     }
 
     func run(_ body: JSONValue) async throws {
@@ -93,6 +95,17 @@ final class RunWatcher: Sendable {
         }
         if printsJSON { Terminal.writeJSON(event.data) } else { pieces.forEach(Self.show) }
         if let cancelled { await cancel(cancelled) }
+        if event.type == "approval_required" { await decide(on: event.json["toolCallId"]?.string ?? "") }
+    }
+
+    private func decide(on call: String) async {
+        guard let run = state.withLock({ $0.run }), let decision = await approvals.decision() else { return }
+        do {
+            _ = try await client.call("POST", "/runs/\(run)/approvals/\(TauClient.encoded(call))", decision)
+        } catch {
+            // The time may have been over, or somebody else was faster.
+            Terminal.complain("the decision was not taken: \(error)")
+        }
     }
 
     private static func show(_ piece: RunRenderer.Piece) {

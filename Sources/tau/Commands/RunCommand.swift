@@ -16,6 +16,7 @@ struct RunCommand: AsyncParsableCommand {
               tau run --session 01a20aeb-… "And now?"
               tau run --model anthropic/claude-sonnet-4-5 --thinking high "Why is the sky blue?"
               git diff | tau run - > review.txt
+              tau run --approvals approve --max-cost 0.50 "Tidy this directory up."
               tau run --json "Hello." | grep entry_appended
 
             EXIT CODES
@@ -45,6 +46,15 @@ struct RunCommand: AsyncParsableCommand {
     @Option(help: ArgumentHelp("Turns after which the run ends.", valueName: "number"))
     var maxTurns: Int?
 
+    @Option(
+        help: ArgumentHelp(
+            "Tool calls that need an approval: ask, approve, deny, or wait for somebody else (tau runs approve). Default: ask on a terminal, else deny.",
+            valueName: "what"))
+    var approvals: ApprovalMode?
+
+    @Option(help: ArgumentHelp("US dollars after which the run ends.", valueName: "dollars"))
+    var maxCost: Double?
+
     @Flag(help: "Each event as one line of JSON.")
     var json = false
 
@@ -59,7 +69,9 @@ struct RunCommand: AsyncParsableCommand {
         // Before a server is looked for or started: a mistake in usage should not wait for one.
         let text = try await ClientOptions.reporting { try readMessage() }
         try await client.run { client in
-            let watcher = RunWatcher(client: client, session: try await findSession(client), printsJSON: json)
+            let watcher = RunWatcher(
+                client: client, session: try await findSession(client), printsJSON: json,
+                approvals: approvals ?? .standard)
             try await watcher.run(body(text))
         }
     }
@@ -77,6 +89,7 @@ struct RunCommand: AsyncParsableCommand {
         var fields = JSONObject(members: [.init(key: "message", value: .string(text))])
         if let model { fields.update("model", to: .string(model)) }
         if let thinking { fields.update("thinkingLevel", to: .string(thinking)) }
+        if let maxCost { fields.update("maxCost", to: .double(maxCost)) }
         if let maxTurns { fields.update("maxTurns", to: .integer(maxTurns)) }
         return .object(fields)
     }

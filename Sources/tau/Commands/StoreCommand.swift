@@ -1,6 +1,7 @@
 internal import ArgumentParser
 internal import Logging
 internal import TauCore
+internal import TauKit
 internal import TauStorage
 internal import TauSystem
 
@@ -56,8 +57,10 @@ struct StoreRebuildCommand: AsyncParsableCommand {
     func run() async throws {
         try await ClientOptions.reporting {
             let configuration = try await options.load()
-            let store = try Composition.makeStore(
-                configuration, BlockingThreads(count: 4), Logger(label: "tau") { _ in SwiftLogNoOpLogHandler() })
+            let logger = Logger(label: "tau") { _ in SwiftLogNoOpLogHandler() }
+            let store = try JSONLStorage(
+                directory: configuration.dataDirectory, settings: configuration.storage, logger: logger
+            ).sessions
             let start = monotonicMilliseconds()
             let progress = ProgressLine("sessions")
             let count = try await store.rebuildCatalog { progress.show($0, of: $1) }

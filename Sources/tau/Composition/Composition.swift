@@ -1,8 +1,8 @@
-internal import Glibc
 internal import Logging
 internal import ServiceLifecycle
 internal import TauCore
 internal import TauHTTP
+internal import TauKit
 internal import TauLimits
 internal import TauProviders
 internal import TauRuntime
@@ -12,53 +12,56 @@ internal import TauTelemetry
 internal import TauTools
 internal import UnixSignals
 
-/// All parts of a server, put together. The only place where a port becomes a concrete type.
+/// A server, put together: an agent, as any program may have one, and the HTTP edge on top.
 struct Composition {
     let configuration: ServerConfiguration
     let logger: Logger
-    let runtime: AgentRuntime
-    private let store: JSONLSessionStore
-    private let runs: RunDatabase
+    let agent: Agent
     let authenticator: AdminKey
-    private let models: ProviderCatalog
     /// The admin key, if it was not configured but lies in the data directory.
     let keyFile: String?
 
     static func make(_ configuration: ServerConfiguration) async throws -> Composition {
         let logger = try makeLogger(configuration)
-        try makeDirectory(configuration.dataDirectory)
+        do throws(SystemError) {
+            try Directory.make(configuration.dataDirectory)
+        } catch {
+            throw ConfigurationFailure(
+                key: "data.dir", problem: "\(configuration.dataDirectory) cannot be made: \(error.reason)")
+        }
         let keyFile = configuration.adminKey == nil ? configuration.adminKeyPath : nil
-        let key = try configuration.adminKey ?? AdminKey.load(path: configuration.adminKeyPath)
-
-        let threads = BlockingThreads(count: configuration.storeThreads)
-        let store = try makeStore(configuration, threads, logger)
-        let runs = RunDatabase(
-            path: configuration.runsPath, maxRecords: configuration.recordedRuns, threads: threads, logger: logger)
-        let models: ProviderCatalog
+        let authenticator = try AdminKey(configuration.adminKey ?? AdminKey.load(path: configuration.adminKeyPath))
+        let models: AgentModels
         do throws(ProvidersConfigurationError) {
-            models = try ProviderCatalog(configuration.providers, logger: logger)
+            models = try AgentModels(configuration.providers, logger: logger)
         } catch {
             throw ConfigurationFailure(key: error.setting, problem: error.problem)
         }
         do {
-            let tools = try await BuiltInTools.make(configuration: configuration.tools, threads: threads)
-            for listing in tools.listings {
-                guard let reason = listing.unavailable else { continue }
-                logger.warning(
-                    "a tool is off", metadata: ["tool": "\(listing.definition.name)", "reason": "\(reason)"])
-            }
-            let environment = RuntimeEnvironment(now: now, node: hostName(), logger: logger)
-            let runtime = AgentRuntime(
-                store: store, runs: runs, models: models, tools: tools, environment: environment,
-                limits: configuration.runtime,
-                defaultSystemPrompt: configuration.systemPrompt)
+            let storage = try AgentStorage.jsonl(
+                directory: configuration.dataDirectory, configuration.storage, logger: logger)
+            let agent = try await Agent(
+                storage: storage, models: models, tools: try await makeTools(configuration, logger),
+                systemPrompt: configuration.systemPrompt, limits: configuration.runtime,
+                environment: .process(logger: logger))
             return Composition(
-                configuration: configuration, logger: logger, runtime: runtime, store: store, runs: runs,
-                authenticator: try AdminKey(key), models: models, keyFile: keyFile)
+                configuration: configuration, logger: logger, agent: agent, authenticator: authenticator,
+                keyFile: keyFile)
         } catch {
-            await models.shutdown()
+            await models.close()
             throw error
         }
+    }
+
+    private static func makeTools(_ configuration: ServerConfiguration, _ logger: Logger) async throws -> AgentTools {
+        let tools = try await BuiltInTools.make(
+            configuration: configuration.tools,
+            threads: BlockingThreads(count: max(1, configuration.storage.threads / 2)))
+        for listing in tools.listings {
+            guard let reason = listing.unavailable else { continue }
+            logger.warning("a tool is off", metadata: ["tool": "\(listing.definition.name)", "reason": "\(reason)"])
+        }
+        return AgentTools(catalog: tools)
     }
 
     /// Serves until the process is told to stop, or `stop` returns; then finishes what runs, within `http.drainSeconds`.
@@ -70,15 +73,11 @@ struct Composition {
         edge.maxBodyBytes = configuration.maxBodyBytes
         edge.maxImportBytes = configuration.maxImportBytes
         edge.heartbeat = .seconds(configuration.heartbeatSeconds)
-        try await runtime.resume()
         let server = EdgeServer(
-            runtime: runtime, authenticator: authenticator, host: configuration.host, port: configuration.port,
+            runtime: agent.runtime, authenticator: authenticator, host: configuration.host, port: configuration.port,
             configuration: edge, logger: logger, onListening: onListening)
         // Stopped from the last to the first: new work is refused, connections end, runs finish.
-        let services: [any Service] = [
-            StoreUpkeep(store: store, checkpointSeconds: configuration.checkpointSeconds), runtime.supervisor, server,
-            DrainService(runtime: runtime),
-        ]
+        let services: [any Service] = agent.services + [server, DrainService(runtime: agent.runtime)]
         var group = ServiceGroupConfiguration(
             services: services.map { .init(service: $0) }, gracefulShutdownSignals: signals, logger: logger)
         if let stop {
@@ -94,34 +93,11 @@ struct Composition {
         } catch {
             result = .failure(error)
         }
-        do throws(StoreError) {
-            // Before the sessions are closed, so that each needs no sync of its own.
-            try await store.checkpoint()
-            await runtime.close()
-            try await store.shutDown()
-            try await runs.close()
-        } catch {
-            logger.error(
-                "the store could not be closed well; the next start replays its journal",
-                metadata: ["reason": "\(error)"])
-            await runtime.close()
-        }
-        await models.shutdown()
+        await agent.close()
         try result.get()
     }
 
     // MARK: Parts
-
-    static func makeStore(
-        _ configuration: ServerConfiguration, _ threads: BlockingThreads, _ logger: Logger
-    ) throws(StoreError) -> JSONLSessionStore {
-        var journal = JournalLimits()
-        journal.maxBytes = configuration.journalBytes
-        return try JSONLSessionStore(
-            directory: configuration.sessionsDirectory, catalog: configuration.catalogPath,
-            limits: SessionFile.Limits(maxLineBytes: configuration.runtime.maxLineBytes), journalLimits: journal,
-            threads: threads, logger: logger)
-    }
 
     static let now: @Sendable () -> Timestamp = { Timestamp(milliseconds: wallClockMilliseconds()) }
 
@@ -129,30 +105,6 @@ struct Composition {
         let output = try configuration.logDirectory.map { try LogOutput(directory: $0) } ?? LogOutput()
         let level = Logger.Level(rawValue: configuration.logLevel) ?? .info
         return Logger(label: "tau") { JSONLogHandler(label: $0, level: level, now: now, output: output) }
-    }
-
-    /// The directory may be passed through, so that tools reach their workspace; what is secret in it has its own mode.
-    private static func makeDirectory(_ path: String) throws {
-        guard mkdir(path, 0o711) == 0 || errno == EEXIST else {
-            throw ConfigurationFailure(
-                key: "data.dir", problem: "\(path) cannot be made: \(String(cString: strerror(errno)))")
-        }
-    }
-
-    private static func hostName() -> String {
-        var buffer = [CChar](repeating: 0, count: 256)
-        guard gethostname(&buffer, buffer.count - 1) == 0 else { return "localhost" }
-        return String(decoding: buffer.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }, as: UTF8.self)
-    }
-}
-
-/// Checkpoints of the store, for as long as the server runs. It stands first, so it is stopped last.
-private struct StoreUpkeep: Service {
-    let store: JSONLSessionStore
-    let checkpointSeconds: Int
-
-    func run() async throws {
-        await cancelWhenGracefulShutdown { await store.maintain(checkpointSeconds: checkpointSeconds) }
     }
 }
 

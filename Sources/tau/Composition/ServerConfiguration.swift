@@ -3,6 +3,7 @@ internal import Glibc
 internal import SystemPackage
 internal import TauCore
 internal import TauHTTP
+internal import TauKit
 internal import TauProviders
 internal import TauRuntime
 internal import TauStorage
@@ -20,14 +21,7 @@ struct ServerConfiguration: Sendable {
     var adminKey: String?
     var logLevel = "info"
     var logDirectory: String?
-    /// Threads for disk work (`store.threads`).
-    var storeThreads = 16
-    /// Bytes of the journal (`store.journalBytes`).
-    var journalBytes = JournalLimits().maxBytes
-    /// Seconds between two checkpoints (`store.checkpointSeconds`).
-    var checkpointSeconds = 30
-    /// Records of ended runs that are kept (`runs.recorded`).
-    var recordedRuns = 10_000
+    var storage = JSONLSettings()
     /// Sent with every request of a session that has no prompt of its own (`agent.systemPrompt`).
     var systemPrompt = ServerConfiguration.defaultSystemPrompt
     var runtime = RuntimeLimits()
@@ -40,8 +34,6 @@ struct ServerConfiguration: Sendable {
         """
 
     var sessionsDirectory: String { dataDirectory + "/sessions" }
-    var catalogPath: String { dataDirectory + "/catalog.sqlite" }
-    var runsPath: String { dataDirectory + "/runs.sqlite" }
     var adminKeyPath: String { dataDirectory + "/admin.key" }
 }
 
@@ -101,12 +93,14 @@ extension ServerConfiguration {
             ?? logLevel
         logDirectory = settings.string("log.dir")
         _ = try settings.choice("store.kind", ["jsonl"])
-        storeThreads = try settings.integer("store.threads", 1...1024) ?? storeThreads
-        journalBytes = try settings.integer("store.journalBytes", 8_388_608...(1 << 32)) ?? journalBytes
-        checkpointSeconds = try settings.integer("store.checkpointSeconds", 1...3600) ?? checkpointSeconds
-        recordedRuns = try settings.integer("runs.recorded", 1...100_000_000) ?? recordedRuns
+        storage.threads = try settings.integer("store.threads", 1...1024) ?? storage.threads
+        storage.journalBytes = try settings.integer("store.journalBytes", 8_388_608...(1 << 32)) ?? storage.journalBytes
+        storage.checkpointSeconds =
+            try settings.integer("store.checkpointSeconds", 1...3600) ?? storage.checkpointSeconds
+        storage.recordedRuns = try settings.integer("runs.recorded", 1...100_000_000) ?? storage.recordedRuns
         systemPrompt = settings.string("agent.systemPrompt") ?? systemPrompt
         try runtime.apply(settings)
+        storage.maxLineBytes = runtime.maxLineBytes
         tools.workspaceRoot = settings.string("workspace.root") ?? dataDirectory + "/workspaces"
         try tools.apply(settings)
         providers.defaultModel = settings.string("models.default") ?? providers.defaultModel
@@ -118,6 +112,10 @@ extension ServerConfiguration {
             try settings.integer("models.idleSeconds", 1...3600) ?? Int(providers.idleTimeout.components.seconds))
         providers.connectTimeout = .seconds(
             try settings.integer("models.connectSeconds", 1...300) ?? Int(providers.connectTimeout.components.seconds))
+        providers.maxAnswerBytes =
+            try settings.integer("models.maxAnswerBytes", 65_536...(1 << 32)) ?? providers.maxAnswerBytes
+        providers.maxEventBytes =
+            try settings.integer("models.maxEventBytes", 4096...(1 << 30)) ?? providers.maxEventBytes
         providers.maxConnectionsPerHost = runtime.maxModelCalls
     }
 }

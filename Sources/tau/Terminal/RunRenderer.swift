@@ -35,6 +35,10 @@ struct RunRenderer {
             let seconds = JSONWriter.javaScriptNumber((json["delayMs"]?.double ?? 0) / 1000)
             let reason = Terminal.line(json["reason"]?.string ?? "", Self.reasonLength)
             return lineEnd() + [.note("… trying again in \(seconds) s: \(reason)")]
+        case "model_fallback":
+            let model = "\(json["to"]?["provider"]?.string ?? "")/\(json["to"]?["id"]?.string ?? "")"
+            let reason = Terminal.line(json["reason"]?.string ?? "", Self.reasonLength)
+            return lineEnd() + [.note("… \(Terminal.line(model, 60)) takes over: \(reason)")]
         case "compaction_start": return lineEnd() + [.note("… summarising the older part of the session")]
         case "message_end", "run_state": return lineEnd()
         default: return []

@@ -1,5 +1,6 @@
 internal import Glibc
 internal import TauCore
+internal import TauSystem
 
 /// Output as a person or a pipe wants it.
 enum Terminal {
@@ -33,6 +34,9 @@ enum Terminal {
     static func note(_ text: String) { write(Array("\(text)\n".utf8), to: STDERR_FILENO) }
     static func noteWithoutEnd(_ text: String) { write(Array(text.utf8), to: STDERR_FILENO) }
     static func complain(_ text: String) { note("\(styled("tau:", .red, onErrors: true)) \(harmless(text))") }
+
+    /// A line that a person types, on a thread that may wait for it; nil at the end of the input.
+    static func readLine() async -> String? { await BlockingThreads(count: 1).run { Swift.readLine() } }
 
     private static func write(_ bytes: [UInt8], to descriptor: Int32) {
         var written = 0

@@ -1,0 +1,82 @@
+public import Logging
+public import TauCore
+internal import TauRuntime
+package import TauStorage
+internal import TauSystem
+
+/// Where an agent keeps its sessions and runs.
+public struct AgentStorage: Sendable {
+    let sessions: any SessionStore
+    let runs: any RunStore
+    /// Works until its task is cancelled.
+    let maintain: @Sendable () async -> Void
+    private let sync: @Sendable () async throws(StoreError) -> Void
+    private let end: @Sendable () async throws(StoreError) -> Void
+
+    func checkpoint() async throws(StoreError) { try await sync() }
+    func close() async throws(StoreError) { try await end() }
+
+    /// A store of one's own. `runs` may be in memory: then runs that wait for an approval do not outlive the process.
+    public init(sessions: any SessionStore, runs: any RunStore = MemoryRunStore()) {
+        self.sessions = sessions
+        self.runs = runs
+        maintain = {}
+        sync = { () throws(StoreError) in }
+        end = { () throws(StoreError) in }
+    }
+
+    private init(_ storage: JSONLStorage) {
+        sessions = storage.sessions
+        runs = storage.runs
+        maintain = { await storage.sessions.maintain(checkpointSeconds: storage.settings.checkpointSeconds) }
+        sync = { () throws(StoreError) in try await storage.sessions.checkpoint() }
+        end = { () throws(StoreError) in
+            try await storage.sessions.shutDown()
+            try await storage.runs.close()
+        }
+    }
+
+    /// One Pi session file a session below a directory, which is made if it does not exist, and all that belongs to it.
+    public static func jsonl(
+        directory: String, _ settings: JSONLSettings = JSONLSettings(), logger: Logger = Logger(label: "tau")
+    ) throws -> AgentStorage {
+        AgentStorage(try JSONLStorage(directory: directory, settings: settings, logger: logger))
+    }
+}
+
+/// What of the JSONL storage can be set.
+public struct JSONLSettings: Sendable {
+    /// Threads for disk work (`store.threads`).
+    public var threads = 16
+    /// Bytes of the journal (`store.journalBytes`).
+    public var journalBytes = JournalLimits().maxBytes
+    /// Seconds between two checkpoints (`store.checkpointSeconds`).
+    public var checkpointSeconds = 30
+    /// Records of ended runs that are kept (`runs.recorded`).
+    public var recordedRuns = 10_000
+    /// Bytes of one line of a session file (`sessions.maxLineBytes`).
+    public var maxLineBytes = SessionFile.Limits().maxLineBytes
+
+    public init() {}
+}
+
+/// The files of one data directory.
+package struct JSONLStorage: Sendable {
+    package let sessions: JSONLSessionStore
+    let runs: RunDatabase
+    let settings: JSONLSettings
+
+    package init(directory: String, settings: JSONLSettings, logger: Logger) throws {
+        self.settings = settings
+        try Directory.make(directory)
+        let threads = BlockingThreads(count: settings.threads)
+        var journal = JournalLimits()
+        journal.maxBytes = settings.journalBytes
+        sessions = try JSONLSessionStore(
+            directory: directory + "/sessions", catalog: directory + "/catalog.sqlite",
+            limits: SessionFile.Limits(maxLineBytes: settings.maxLineBytes), journalLimits: journal, threads: threads,
+            logger: logger)
+        runs = RunDatabase(
+            path: directory + "/runs.sqlite", maxRecords: settings.recordedRuns, threads: threads, logger: logger)
+    }
+}
