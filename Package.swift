@@ -115,6 +115,7 @@ let package = Package(
                 .product(name: "Logging", package: "swift-log"),
                 .product(name: "NIOCore", package: "swift-nio"),
                 .product(name: "NIOHTTP1", package: "swift-nio"),
+                .product(name: "NIOPosix", package: "swift-nio"),
                 .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
                 .product(name: "SystemPackage", package: "swift-system"),
                 .product(name: "UnixSignals", package: "swift-service-lifecycle"),
@@ -133,7 +134,7 @@ let package = Package(
         .testTarget(
             name: "TauProvidersTests",
             dependencies: [
-                "TauProviders", "TauCore", "TauTestKit", "TauWire",
+                "TauProviders", "TauRuntime", "TauCore", "TauTestKit", "TauWire",
                 .product(name: "HTTPTypes", package: "swift-http-types"),
                 .product(name: "Logging", package: "swift-log"),
                 .product(name: "Hummingbird", package: "hummingbird"),
@@ -158,6 +159,10 @@ let package = Package(
             dependencies: ["TauStorage", "TauSystem", "TauCore", .product(name: "Logging", package: "swift-log")],
             path: "Tests/CrashWriter",
             swiftSettings: settings),
+        .testTarget(
+            name: "TauKitTests",
+            dependencies: ["TauKit", "TauTestKit", .product(name: "Logging", package: "swift-log")],
+            swiftSettings: settings),
         .testTarget(name: "CommandTests", dependencies: ["tau", "TauCore"], swiftSettings: settings),
         .testTarget(name: "TauLimitsTests", dependencies: ["TauLimits", "TauCore"], swiftSettings: settings),
         .testTarget(
@@ -177,7 +182,7 @@ let package = Package(
         .testTarget(
             name: "TauStorageTests",
             dependencies: [
-                "TauStorage", "TauSystem", "TauCore", "TauTestKit", "CrashWriter",
+                "TauStorage", "TauRuntime", "TauSystem", "TauCore", "TauTestKit", "CrashWriter",
                 .product(name: "Logging", package: "swift-log"),
             ],
             swiftSettings: settings),

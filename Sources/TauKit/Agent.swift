@@ -89,5 +89,7 @@ private struct StorageUpkeep: Service {
 
     func run() async throws {
         await cancelWhenGracefulShutdown { await storage.maintain() }
+        // A store that needs no upkeep is done at once; the service is not. It throws when it is cancelled, which ends it as well.
+        try? await gracefulShutdown()
     }
 }

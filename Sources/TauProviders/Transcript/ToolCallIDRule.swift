@@ -10,15 +10,23 @@ struct ToolCallIDRule: Sendable, Hashable {
     static let nineCharacters = ToolCallIDRule(maxLength: 9, endsAtBar: true, isExact: true)
     static let chatCompletions = ToolCallIDRule(maxLength: 40, endsAtBar: true)
 
+    /// Whether the id can stay as it is.
+    func accepts(_ id: String) -> Bool { !id.isEmpty && normalized(id).utf8.elementsEqual(id.utf8) }
+
     func normalized(_ id: String) -> String {
         let bytes = endsAtBar ? Array(id.utf8.prefix { $0 != UInt8(ascii: "|") }) : Array(id.utf8)
         if isExact {
-            let text = String(decoding: bytes, as: UTF8.self)
             let isFitting = bytes.count == maxLength && bytes.allSatisfy(Self.isAlphanumeric)
-            return isFitting ? text : String((ShortHash.of(text) + "000000000").prefix(maxLength))
+            return isFitting ? String(decoding: bytes, as: UTF8.self) : hashed(id)
         }
+        if bytes.isEmpty { return "call" }
         let safe = bytes.prefix(maxLength).map { Self.isAllowed($0) ? $0 : UInt8(ascii: "_") }
         return String(decoding: safe, as: UTF8.self)
+    }
+
+    /// An id that says nothing, and is another one for another text.
+    func hashed(_ text: String) -> String {
+        String((ShortHash.of(text) + String(repeating: "0", count: maxLength)).prefix(maxLength))
     }
 
     private static func isAllowed(_ byte: UInt8) -> Bool {

@@ -46,12 +46,12 @@ struct TranscriptTransform {
         case .text(let text): return isOwn ? block : .text(text.text)
         case .image: return block
         case .toolCall(var call):
-            guard !isOwn else {
-                // The same id may have been used by another author before.
-                ids[call.id] = nil
+            guard !isOwn || !idRule.accepts(call.id) else {
+                // Whatever another author may have meant by it before.
+                ids[call.id] = call.id
                 return block
             }
-            call.thoughtSignature = nil
+            if !isOwn { call.thoughtSignature = nil }
             let id = uniqueID(for: call.id, ids)
             ids[call.id] = id
             call.id = id
@@ -63,7 +63,7 @@ struct TranscriptTransform {
     private func uniqueID(for id: String, _ ids: [String: String]) -> String {
         let normalized = idRule.normalized(id)
         guard ids.contains(where: { $0.value == normalized && $0.key != id }) else { return normalized }
-        if idRule.isExact { return idRule.normalized("\(id) \(ids.count)") }
+        if idRule.isExact { return idRule.hashed("\(id) \(ids.count)") }
         let hash = ShortHash.of(id)
         return normalized.prefix(idRule.maxLength - hash.utf8.count - 1) + "_" + hash
     }

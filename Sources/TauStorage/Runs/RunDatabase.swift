@@ -171,7 +171,7 @@ package final class RunDatabase: RunStore {
                 defer { opened = nil }
                 return opened?.queue
             }
-            do { try queue?.close() } catch { throw Self.storeError(error) }
+            do { try queue?.close() } catch { throw self.storeError(error) }
         }
     }
 
@@ -191,11 +191,11 @@ package final class RunDatabase: RunStore {
                 return try body(&database)
             }
         }
-        do { return try result.get() } catch { throw Self.storeError(error) }
+        do { return try result.get() } catch { throw storeError(error) }
     }
 
-    private static func storeError(_ error: any Error) -> StoreError {
-        (error as? StoreError) ?? StoreError(.unavailable, "the record of runs cannot be used: \(error)")
+    private func storeError(_ error: any Error) -> StoreError {
+        (error as? StoreError) ?? StoreError(.unavailable, "\(path), the record of runs, cannot be used: \(error)")
     }
 
     private func open() throws -> DatabaseQueue {

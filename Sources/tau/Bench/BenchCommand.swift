@@ -23,7 +23,7 @@ struct BenchCommand: AsyncParsableCommand {
     @Option(help: "Measure only this: \(BenchCommand.names.joined(separator: ", ")). May be given several times.")
     var only: [String] = []
 
-    static let names = ["append", "context", "open", "list", "sessions", "start", "turn", "parse"]
+    static let names = ["append", "context", "open", "list", "sessions", "start", "turn", "parse", "loop", "waiting", "wire"]
 
     func run() async throws {
         for name in only where !Self.names.contains(name) {
@@ -46,6 +46,9 @@ struct BenchCommand: AsyncParsableCommand {
         try await measure("start") { try await ServerBench(directory).start() }
         try await measure("turn") { try await ServerBench(directory).turns() }
         try await measure("parse") { try ModelBench().parsing() }
+        try await measure("loop") { try await LoopBench().turns() }
+        try await measure("waiting") { try await ServerBench(directory).waitingRuns() }
+        try await measure("wire") { try await ServerBench(directory).wire() }
         if json {
             let members = figures.map { JSONObject.Member(key: $0.name, value: $0.json) }
             print(JSONValue.object(JSONObject(members: members)).text)

@@ -21,13 +21,13 @@ struct ServerBench {
     init(_ directory: BenchDirectory) { self.directory = directory }
 
     /// Runs `body` with a fresh server; gives the time until it answered as healthy beside the body's result.
-    private func withServer<Result>(
-        _ name: String, _ body: (_ url: String, _ process: pid_t, _ healthyAfter: Duration) async throws -> Result
+    func withServer<Result>(
+        _ name: String, _ variables: [String] = [], _ body: (_ url: String, _ process: pid_t, _ healthyAfter: Duration) async throws -> Result
     ) async throws -> Result {
         let port = Int.random(in: 20_000...50_000)
         let url = "http://127.0.0.1:\(port)"
         let start = clock.now
-        let process = try spawn(port: port, data: directory.path + "/" + name)
+        let process = try spawn(port: port, data: directory.path + "/" + name, variables)
         defer {
             kill(process, SIGTERM)
             var status: Int32 = 0
@@ -42,10 +42,10 @@ struct ServerBench {
         return try await body(url, process, clock.now - start)
     }
 
-    private func spawn(port: Int, data: String) throws -> pid_t {
+    private func spawn(port: Int, data: String, _ more: [String]) throws -> pid_t {
         let arguments = ["tau", "serve", "--port", String(port), "--data-dir", data, "--log-level", "error"]
         var pointers = arguments.map { strdup($0) } + [nil]
-        let variables = ["TAU_AUTH_ADMIN_KEY=\(Self.key)", "PATH=/usr/local/bin:/usr/bin:/bin"]
+        let variables = ["TAU_AUTH_ADMIN_KEY=\(Self.key)", "PATH=/usr/local/bin:/usr/bin:/bin"] + more
         var environment = variables.map { strdup($0) } + [nil]
         defer { for pointer in pointers + environment { free(pointer) } }
         var actions = posix_spawn_file_actions_t()
@@ -87,7 +87,7 @@ struct ServerBench {
         ]
     }
 
-    private static func residentMegabytes(_ process: pid_t) -> Double {
+    static func residentMegabytes(_ process: pid_t) -> Double {
         guard let file = fopen("/proc/\(process)/status", "r") else { return 0 }
         defer { fclose(file) }
         var buffer = [UInt8](repeating: 0, count: 8192)
@@ -154,7 +154,7 @@ struct ServerBench {
         }
     }
 
-    private func post(_ url: String, _ body: JSONValue, accept: String) -> HTTPClientRequest {
+    func post(_ url: String, _ body: JSONValue, accept: String) -> HTTPClientRequest {
         var request = HTTPClientRequest(url: url)
         request.method = .POST
         request.headers.add(name: "Authorization", value: "Bearer \(Self.key)")
@@ -163,10 +163,16 @@ struct ServerBench {
         return request
     }
 
-    private func newSession(_ url: String) async throws -> String {
-        let request = post("\(url)/api/agent/v1/sessions", [:], accept: "application/json")
-        let response = try await Self.http.execute(request, timeout: .seconds(10))
-        let body = try await response.body.collect(upTo: 1 << 20)
+    func answer(_ request: HTTPClientRequest) async throws -> ByteBuffer {
+        let response = try await Self.http.execute(request, timeout: .seconds(30))
+        return try await response.body.collect(upTo: 1 << 20)
+    }
+
+    /// A place for a script of the scripted model.
+    var scriptPath: String { directory.path + "/script.json" }
+
+    func newSession(_ url: String) async throws -> String {
+        let body = try await answer(post("\(url)/api/agent/v1/sessions", [:], accept: "application/json"))
         return try JSONValue(parsing: body.readableBytesView)["id"]?.string ?? ""
     }
 
@@ -181,8 +187,7 @@ struct ServerBench {
                 "\(url)/api/agent/v1/sessions/\(session)/runs", ["message": "Hello there."], accept: "text/event-stream"
             )
             let before = clock.now
-            let response = try await Self.http.execute(request, timeout: .seconds(30))
-            var body = try await response.body.collect(upTo: 1 << 20)
+            var body = try await answer(request)
             timings.append((clock.now - before).milliseconds)
             let text = body.readString(length: body.readableBytes) ?? ""
             guard text.contains("\"status\":\"completed\"") else {

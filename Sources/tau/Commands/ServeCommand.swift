@@ -2,6 +2,7 @@ internal import ArgumentParser
 internal import Glibc
 internal import NIOCore
 internal import Synchronization
+internal import TauSystem
 internal import UnixSignals
 
 /// `tau serve`: the server.
@@ -48,6 +49,7 @@ struct ServeCommand: AsyncParsableCommand {
         overrides.set("http.port", port)
         overrides.set("data.dir", dataDir)
         overrides.set("log.level", logLevel)
+        raiseOpenFileLimit()
         let composition: Composition
         do {
             composition = try await Composition.make(try await ServerConfiguration.load(overrides))
