@@ -163,7 +163,9 @@ let package = Package(
             name: "TauKitTests",
             dependencies: ["TauKit", "TauTestKit", .product(name: "Logging", package: "swift-log")],
             swiftSettings: settings),
-        .testTarget(name: "CommandTests", dependencies: ["tau", "TauCore"], swiftSettings: settings),
+        .testTarget(
+            name: "CommandTests", dependencies: ["tau", "TauCore", "TauProviders", "TauRuntime"],
+            swiftSettings: settings),
         .testTarget(name: "TauLimitsTests", dependencies: ["TauLimits", "TauCore"], swiftSettings: settings),
         .testTarget(
             name: "TauTelemetryTests",

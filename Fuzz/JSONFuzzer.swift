@@ -4,7 +4,12 @@ import TauCore
 @_cdecl("LLVMFuzzerTestOneInput")
 public func fuzzJSON(_ data: UnsafePointer<UInt8>?, _ count: Int) -> Int32 {
     let bytes = Array(UnsafeBufferPointer(start: data, count: count))
-    guard let value = try? JSONValue(parsing: bytes) else { return 0 }
+    let parsed = try? JSONValue(parsing: bytes)
+    // Both readers find the same, or both find nothing.
+    let document = JSONDocument()
+    let viewed = bytes.withUnsafeBufferPointer { buffer in try? document.read(buffer) { $0.value } }
+    precondition(viewed == parsed, "the two readers agree")
+    guard let value = parsed else { return 0 }
     let written = value.serialized
     guard let again = try? JSONValue(parsing: written) else { fatalError("Invariant: what is written can be read") }
     precondition(again == value, "what is read back is the same")

@@ -20,7 +20,8 @@ public struct RuntimeLimits: Sendable {
     public var retainedRuns = 256
     /// Bytes of a piece of an answer that is told without further waiting (`runs.deltaBytes`); 0 tells every piece as it comes.
     public var deltaBytes = 1024
-    /// Milliseconds that a reader waits for a smaller piece to grow (`runs.deltaMilliseconds`).
+    /// Milliseconds that a reader waits for a smaller piece to grow (`runs.deltaMilliseconds`); three times as many after 256 bytes of an
+    /// answer, eight times after 1 KiB.
     public var deltaMilliseconds = 100
     /// US dollars of one run (`runs.maxCost`); nil for no bound. A run may ask for less.
     public var maxCost: Double?

@@ -31,7 +31,9 @@ import Testing
                     answered.append(block["tool_use_id"]?.string ?? "")
                 case "tool_use":
                     let id = block["id"]?.string ?? ""
-                    if id.isEmpty || id.utf8.count > 64 || id.contains(where: { !isPlain($0) }) { return "the id \(id)" }
+                    if id.isEmpty || id.utf8.count > 64 || id.contains(where: { !isPlain($0) }) {
+                        return "the id \(id)"
+                    }
                     if block["input"]?.object == nil { return "arguments that are no object" }
                 default: seenOther = true
                 }
@@ -62,12 +64,15 @@ import Testing
                 open = calls.compactMap { $0["id"]?.string }
                 if Set(open).count != open.count { return "one id twice: \(open)" }
                 for id in open {
-                    let isFitting = exactIDs ? id.utf8.count == 9 && id.allSatisfy { $0 != "_" && $0 != "-" } : id.utf8.count <= 40
+                    let isFitting =
+                        exactIDs ? id.utf8.count == 9 && id.allSatisfy { $0 != "_" && $0 != "-" } : id.utf8.count <= 40
                     if !isFitting || id.isEmpty || id.contains(where: { !isPlain($0) }) { return "the id \(id)" }
                 }
                 continue
             }
-            guard let place = open.firstIndex(of: message["tool_call_id"]?.string ?? "") else { return "a stray result" }
+            guard let place = open.firstIndex(of: message["tool_call_id"]?.string ?? "") else {
+                return "a stray result"
+            }
             open.remove(at: place)
         }
         return open.isEmpty ? nil : "calls without results: \(open)"
@@ -138,7 +143,9 @@ import Testing
                 // Ids of other dialects, too long ones, and the same ones again and again.
                 let long = String(repeating: "x", count: 80)
                 let ids = ["call_\(number)", "call|fc_\(number)", "\(long)\(number)", "ünïcode \(number)", ""]
-                sink(.toolCallStart(index: index, id: ids[roll(5)] + "-\(number)", name: ["ok", "unknown", "slow"][roll(3)]))
+                sink(
+                    .toolCallStart(
+                        index: index, id: ids[roll(5)] + "-\(number)", name: ["ok", "unknown", "slow"][roll(3)]))
                 sink(.toolCallDelta(index: index, ["{}", #"{"x":1}"#, #"{"x":"#, "[]"][roll(4)]))
                 if roll(12) == 0 { throw ProviderError(.timedOut, "within a call") }
                 sink(.toolCallEnd(index: index))
@@ -194,7 +201,12 @@ import Testing
         let provider = RandomProvider(seed: UInt64(seed))
         let times = Mutex<Int64>(1_700_000_000_000)
         let environment = RuntimeEnvironment(
-            now: { Timestamp(milliseconds: times.withLock { $0 += 1; return $0 }) }, clock: JumpingClock(), node: "t",
+            now: {
+                Timestamp(
+                    milliseconds: times.withLock {
+                        $0 += 1; return $0
+                    })
+            }, clock: JumpingClock(), node: "t",
             logger: quiet)
         var limits = RuntimeLimits()
         limits.maxTurns = 8

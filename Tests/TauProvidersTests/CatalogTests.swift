@@ -129,4 +129,113 @@ struct CatalogTests {
 
     @Test(arguments: ["", "http://", "ftp://x", "http:///v1", "http://a b", "http://x?y", "x", "http://:80"])
     func `what is no address is refused`(_ text: String) { #expect(Endpoint(text) == nil) }
+
+    private func judged(
+        _ text: String, _ rules: TierRules = TierRules(), tools: [String] = [], tokens: Int = 0, images: Int = 0
+    ) -> String {
+        var content: [ContentBlock] = [.text(text)]
+        for _ in 0..<images { content.append(.image(ImageBlock(data: "", mimeType: "image/png"))) }
+        let message = UserMessage(content: content, timestamp: noTime)
+        let (tier, reason) = rules.judge(ModelTask(message: message, toolNames: tools, branchTokens: tokens))
+        return "\(tier): \(reason)"
+    }
+
+    @Test func `what makes a message simple or complex is data`() {
+        let long = String(repeating: "word ", count: 30)
+        #expect(judged("Hi") == "simple: shorter than 100 characters")
+        #expect(judged(String(repeating: "x", count: 99)) == "simple: shorter than 100 characters")
+        #expect(judged(String(repeating: "x", count: 100)) == "medium: neither simple nor complex")
+        #expect(judged("Please REFACTOR it") == "complex: speaks of \"refactor\"")
+        #expect(judged("the software-architecture") == "complex: speaks of \"architect\"")
+        #expect(judged("请重构这个模块") == "complex: speaks of \"重构\"")
+        // A part of another word is none.
+        #expect(judged("an unarchitected thing") == "simple: shorter than 100 characters")
+        var rules = TierRules()
+        rules.languages = ["en"]
+        #expect(judged("请重构这个模块", rules) == "simple: shorter than 100 characters")
+        rules.complex.longerThan = 120
+        rules.complex.attachments = 2
+        rules.complex.tools = ["bash"]
+        rules.complex.branchTokensAbove = 1000
+        #expect(judged(long, rules) == "complex: longer than 120 characters")
+        #expect(judged("Hi", rules, images: 1) == "simple: shorter than 100 characters")
+        #expect(judged("Hi", rules, images: 2) == "complex: 2 attachments")
+        #expect(judged("Hi", rules, tools: ["read", "bash"]) == "complex: asks for the tool bash")
+        #expect(judged("Hi", rules, tokens: 1001) == "complex: a branch of more than 1000 tokens")
+    }
+
+    @Test func `the configuration adds models, changes known ones, and names who takes over`() async throws {
+        try await withCatalog {
+            $0.use("openai", key: "sk")
+            $0.use("local", baseURL: "http://127.0.0.1:9")
+            var own = ModelSettings()
+            own.contextWindow = 4096
+            own.prices = Prices(input: 1, output: 2)
+            $0.providers["local"]?.models["m/1"] = own
+            var cheaper = ModelSettings()
+            cheaper.prices = Prices(input: 0.5, output: 1)
+            $0.providers["openai"]?.models["gpt-5"] = cheaper
+            $0.tierFallbacks[.simple] = ["local/m/1", "scripted/scripted"]
+        } _: { catalog in
+            let own = try #require(catalog.model(ModelReference(provider: "local", id: "m/1")))
+            #expect(own.contextWindow == 4096)
+            #expect(own.maxOutputTokens == 4096)
+            #expect(own.prices == Prices(input: 1, output: 2))
+            #expect(!own.boundsAnswers)
+            #expect(catalog.listings.contains { $0.model == own && $0.isAvailable })
+            let known = try #require(catalog.model(ModelReference(provider: "openai", id: "gpt-5")))
+            #expect(known.prices == Prices(input: 0.5, output: 1))
+            #expect(known.contextWindow == 400_000)
+            let selection = catalog.choose(
+                for: ModelTask(message: UserMessage(content: [.text("Hi")], timestamp: noTime)))
+            #expect(selection?.fallbacks.map(\.reference.description) == ["local/m/1", "scripted/scripted"])
+            #expect(selection?.choice?.tier == "simple")
+        }
+    }
+
+    @Test(arguments: [
+        ("nowhere", nil, "models.providers.nowhere.baseUrl is missing: nobody knows where nowhere is"),
+        ("scripted", "http://x", "models.providers.scripted cannot be the name of a provider"),
+    ])
+    func `a provider that cannot be reached is refused`(_ name: String, _ address: String?, _ message: String) {
+        var configuration = ProvidersConfiguration()
+        configuration.use(name, baseURL: address)
+        #expect {
+            _ = try ProviderCatalog(configuration, logger: quiet)
+        } throws: {
+            "\($0)" == message
+        }
+    }
+
+    @Test func `a switch that a server does not have is refused`() {
+        var configuration = ProvidersConfiguration()
+        configuration.use("local", baseURL: "http://x")
+        configuration.providers["local"]?.compatibility = ["hasWings": true]
+        #expect {
+            _ = try ProviderCatalog(configuration, logger: quiet)
+        } throws: {
+            "\($0)" == "models.providers.local.compatibility.hasWings is no switch of the openai dialect"
+        }
+    }
+
+    @Test func `a long prompt has its own prices`() throws {
+        let model = try #require(BuiltInModels.openAI.first { $0.reference.id == "gpt-5.4" })
+        let short = try #require(model.prices?.cost(of: Usage(input: 172_000, output: 1000, cacheRead: 100_000)))
+        #expect(abs(short.total - (0.43 + 0.015 + 0.025)) < 1e-9)
+        let long = try #require(model.prices?.cost(of: Usage(input: 172_001, output: 1000, cacheRead: 100_000)))
+        #expect(abs(long.total - (0.860005 + 0.0225 + 0.05)) < 1e-9)
+        let prices = Prices(input: 1, output: 2)
+        #expect(prices.answerTokens(for: 0.001, promptTokens: 500) == 250)
+        #expect(prices.answerTokens(for: 0.001, promptTokens: 1001) == -1)
+        #expect(Prices.free.answerTokens(for: 0, promptTokens: 500) == nil)
+    }
+
+    @Test(arguments: [
+        "claude-3-5-haiku-20241022", "claude-3-5-sonnet-20241022", "claude-opus-4-20250514", "claude-opus-5",
+    ])
+    func `the models that everybody asks for are there`(_ id: String) throws {
+        let model = try #require(BuiltInModels.anthropic.first { $0.reference.id == id })
+        #expect(model.prices != nil)
+        #expect(model.inputs.contains(.image))
+    }
 }

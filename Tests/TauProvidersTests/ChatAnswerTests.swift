@@ -102,4 +102,33 @@ struct ChatAnswerTests {
         #expect(Decoded.chat(delta(#"{"content":"a"}"#)).error?.code == .network)
         #expect(Decoded.chat().error?.code == .network)
     }
+
+    @Test func `what other servers say in their own way is understood`() {
+        let deepSeek = Decoded.chat(
+            #"{"choices":[{"delta":{"content":"a"},"finish_reason":"stop"}],"usage":{"prompt_tokens":10,"completion_tokens":1,"prompt_cache_hit_tokens":4}}"#
+        )
+        #expect(deepSeek.usage == Usage(input: 6, output: 1, cacheRead: 4, cost: nil))
+        let openRouter = Decoded.chat(
+            #"{"choices":[{"delta":{"tool_calls":[{"index":0,"id":"c","function":{"name":"f","arguments":"{}"}}],"reasoning_details":[{"type":"reasoning.encrypted","id":"c","data":"s"}]}}]}"#,
+            #"{"choices":[{"delta":{},"finish_reason":"tool_calls"}],"usage":{"prompt_tokens":10,"completion_tokens":1,"prompt_tokens_details":{"cached_tokens":4,"cache_write_tokens":5}}}"#
+        )
+        #expect(openRouter.usage == Usage(input: 1, output: 1, cacheRead: 4, cacheWrite: 5, cost: nil))
+        var call = ToolCall(id: "c", name: "f", arguments: JSONObject())
+        call.thoughtSignature = #"{"type":"reasoning.encrypted","id":"c","data":"s"}"#
+        #expect(openRouter.content == [.toolCall(call)])
+        let groq = Decoded.chat(
+            #"{"choices":[{"delta":{"reasoning":"hm"}}]}"#,
+            #"{"choices":[{"delta":{"content":"a"},"finish_reason":"stop"}],"x_groq":{"usage":{"prompt_tokens":3,"completion_tokens":2}}}"#
+        )
+        #expect(groq.usage == Usage(input: 3, output: 2, cost: nil))
+        #expect(groq.content == [thinking("hm", "reasoning"), .text("a")])
+        let mistral = Decoded.chat(
+            #"{"choices":[{"delta":{"content":[{"type":"thinking","thinking":[{"type":"text","text":"hm"}]},{"type":"text","text":"a"}]}}]}"#,
+            #"{"choices":[{"delta":{},"finish_reason":"model_length"}]}"#)
+        #expect(mistral.content == [thinking("hm", "thinking"), .text("a")])
+        #expect(mistral.reply?.stopReason == .length)
+        let out = Decoded.chat(
+            #"{"choices":[{"delta":{"content":"a"},"finish_reason":"insufficient_system_resource"}]}"#)
+        #expect(out.error?.code == .overloaded)
+    }
 }

@@ -113,4 +113,66 @@ struct ChatRequestTests {
         let body = body(request(listed("openai/\(id)"), [user(.text("Hi"))], thinking: level), .openAI)
         #expect(body["reasoning_effort"]?.string == effort)
     }
+
+    @Test func `Mistral's server gets what it wants`() {
+        let mistral = KnownProvider.mistral.compatibility
+        let messages = [
+            user(.text("Go")), assistant(thinking("hm", "reasoning"), toolCall("call_with_long_id", "read")),
+            result("call_with_long_id", .text("x")), user(.text("And?")),
+        ]
+        let sent = body(request(local, messages), mistral)
+        let elements = sent["messages"]?.array ?? []
+        #expect(elements.map { $0["role"]?.string } == ["user", "assistant", "tool", "assistant", "user"])
+        let id = elements[1]["tool_calls"]?.array?.first?["id"]?.string
+        #expect(id?.utf8.count == 9)
+        #expect(elements[2]["tool_call_id"]?.string == id)
+        #expect(elements[2]["name"] == "f" || elements[2]["name"]?.string?.isEmpty == false)
+        #expect(elements[1]["content"]?.string?.contains("hm") == true)
+        #expect(sent["stream_options"] == nil)
+        #expect(
+            body(request(local, [user(.text("Go")), assistant(toolCall("x", "f")), result("x", .text("y"))]), mistral)[
+                "tools"] == nil)
+    }
+
+    @Test func `OpenRouter's Claude is told what to cache, and how much to think`() {
+        var claude = local
+        claude.reference.id = "anthropic/claude-sonnet-5"
+        claude.supportsReasoning = true
+        let sent = body(
+            request(claude, [user(.text("Go"))], thinking: .high), KnownProvider.openRouter.compatibility)
+        #expect(sent["reasoning"] == ["effort": "high"])
+        let part = sent["messages"]?.array?.last?["content"]?.array?.first
+        #expect(part == ["type": "text", "text": "Go", "cache_control": ["type": "ephemeral"]])
+        #expect(
+            body(request(claude, [user(.text("Go"))]), KnownProvider.openRouter.compatibility)["reasoning"] == [
+                "enabled": false
+            ])
+    }
+
+    @Test func `local servers are told to think by their templates`() {
+        var model = local
+        model.supportsReasoning = true
+        let sent = body(request(model, [user(.text("Go"))], thinking: .low), KnownProvider.llamaCpp.compatibility)
+        #expect(sent["chat_template_kwargs"] == ["enable_thinking": true])
+        var qwen = ChatCompatibility.conservative
+        qwen.thinking = .enableThinking
+        #expect(body(request(model, [user(.text("Go"))]), qwen)["enable_thinking"] == false)
+    }
+
+    @Test func `the newest GPT models think harder than high`() throws {
+        let sent = body(request(listed("openai/gpt-5.4"), [user(.text("Go"))], thinking: .max), .openAI)
+        #expect(sent["reasoning_effort"] == "xhigh")
+        #expect(
+            body(request(listed("openai/gpt-5.4"), [user(.text("Go"))], thinking: .minimal), .openAI)[
+                "reasoning_effort"] == "low")
+    }
+
+    @Test func `encrypted reasoning goes back with its call`() {
+        let detail: JSONValue = ["type": "reasoning.encrypted", "id": "x", "data": "secret"]
+        var call = ToolCall(id: "x", name: "f", arguments: JSONObject())
+        call.thoughtSignature = detail.text
+        let own = assistant(.toolCall(call), api: "openai-completions", model: "openai/local", stopReason: .toolUse)
+        let sent = body(request(local, [user(.text("Go")), own, result("x", .text("y"))]))
+        #expect(sent["messages"]?.array?[1]["reasoning_details"] == [detail])
+    }
 }

@@ -38,6 +38,8 @@ public final class EventJournal: Sendable {
         var pending: ModelEvent?
         /// Tells pending pieces apart.
         var pendingNumber = 0
+        /// Bytes of the current message's deltas so far.
+        var messageBytes = 0
         var isClosed = false
         var waiters: [Int: CheckedContinuation<Void, Never>] = [:]
         var nextWaiter = 0
@@ -51,7 +53,7 @@ public final class EventJournal: Sendable {
     private static let maxReplayedDeltas = 32
 
     /// A piece of an answer is told when it has `maxDeltaBytes`, when something else happens, or when a reader has waited
-    /// `maxHold` for it. `lastNumber` is the last event of a run that goes on after a restart.
+    /// for it: `maxHold` at first, and longer the more was told, as people fall behind. `lastNumber` is the last event of a run that goes on after a restart.
     init(maxBytes: Int, maxDeltaBytes: Int = 0, maxHold: Duration = .zero, lastNumber: Int = 0) {
         self.maxBytes = maxBytes
         self.maxDeltaBytes = maxDeltaBytes
@@ -82,6 +84,7 @@ public final class EventJournal: Sendable {
             }
             if state.pending == nil { state.pendingNumber += 1 }
             state.pending = grown
+            state.messageBytes += delta.deltaByteCount
             // The first words of an answer are told at once.
             let isFirst = state.records.last?.delta == nil
             if grown.deltaByteCount >= maxDeltaBytes || isFirst { flush(&state) }
@@ -104,7 +107,9 @@ public final class EventJournal: Sendable {
         case .messageUpdate(let update, _):
             isUpdate = true
             delta = update.isDelta ? update : nil
-        case .messageEnd: state.lastMessageEnd = state.lastNumber
+        case .messageEnd:
+            state.lastMessageEnd = state.lastNumber
+            state.messageBytes = 0
         default: break
         }
         let record = Record(
@@ -190,11 +195,22 @@ public final class EventJournal: Sendable {
         while true {
             try Task.checkCancellation()
             if let records = available(after: number) { return records.isEmpty ? .end : .records(records) }
-            let held = state.withLock { $0.pending == nil ? nil : $0.pendingNumber }
+            let (held, messageBytes) = state.withLock { state -> (Int?, Int) in
+                (state.pending == nil ? nil : state.pendingNumber, state.messageBytes)
+            }
             let left = deadline - ContinuousClock.now
             guard left > .zero || held != nil else { return .silence }
-            let hasChanged = try await waitForChange(after: number, held: held, atMost: held == nil ? left : maxHold)
+            let hasChanged = try await waitForChange(
+                after: number, held: held, atMost: held == nil ? left : hold(after: messageBytes))
             if let held, !hasChanged { wake { if $0.pendingNumber == held { flush(&$0) } } }
+        }
+    }
+
+    private func hold(after messageBytes: Int) -> Duration {
+        switch messageBytes {
+        case ..<256: maxHold
+        case ..<1024: maxHold * 3
+        default: maxHold * 8
         }
     }
 

@@ -23,7 +23,9 @@ struct BenchCommand: AsyncParsableCommand {
     @Option(help: "Measure only this: \(BenchCommand.names.joined(separator: ", ")). May be given several times.")
     var only: [String] = []
 
-    static let names = ["append", "context", "open", "list", "sessions", "start", "turn", "parse", "loop", "waiting", "wire"]
+    static let names = [
+        "append", "context", "open", "list", "sessions", "start", "turn", "parse", "loop", "waiting", "wire",
+    ]
 
     func run() async throws {
         for name in only where !Self.names.contains(name) {

@@ -22,7 +22,8 @@ struct ServerBench {
 
     /// Runs `body` with a fresh server; gives the time until it answered as healthy beside the body's result.
     func withServer<Result>(
-        _ name: String, _ variables: [String] = [], _ body: (_ url: String, _ process: pid_t, _ healthyAfter: Duration) async throws -> Result
+        _ name: String, _ variables: [String] = [],
+        _ body: (_ url: String, _ process: pid_t, _ healthyAfter: Duration) async throws -> Result
     ) async throws -> Result {
         let port = Int.random(in: 20_000...50_000)
         let url = "http://127.0.0.1:\(port)"
