@@ -81,6 +81,35 @@ import Testing
         #expect(texts.contains("The call of write was not approved: not today"))
     }
 
+    @Test func `a call that was approved and then interrupted is never run again`() async throws {
+        let directory = try TemporaryDirectory()
+        let environment = ["TAU_TOOLS_POLICY_BASH": "ask"]
+        let first = try TauProcess(in: directory, environment: environment)
+        let client = APIClient(first)
+        let session = try await client.newSession()
+        let message = #"Use bash with command="echo x >> ran; until [ -e go ]; do sleep 0.02; done"."#
+        var run = ""
+        let seen = try await client.events("POST", "/sessions/\(session)/runs", ["message": .string(message)]) {
+            event in
+            run = event.data["run"]?["id"]?.string ?? run
+            if event.type == "approval_required" {
+                let call = event.data["toolCallId"]?.string ?? ""
+                _ = try await client.send("POST", "/runs/\(run)/approvals/\(call)", ["decision": "approve"])
+            }
+            return event.type != "tool_execution_start"
+        }
+        #expect(seen.last?.type == "tool_execution_start")
+        first.send(SIGKILL)
+        first.waitForEnd()
+        let second = try TauProcess(in: directory, environment: environment)
+        defer { second.stop() }
+        #expect(try await APIClient(second).get("/runs/\(run)")["status"] == "interrupted")
+        #expect(try await APIClient(second).run("Hello.", in: session).finalStatus == "completed")
+        let messages = try await APIClient(second).get("/sessions/\(session)/context")["messages"]?.array ?? []
+        let result = messages.first { $0["role"] == "toolResult" }
+        #expect(result?["content"]?.array?.first?["text"]?.string?.contains("was interrupted") == true)
+    }
+
     @Test func `a run whose server was killed at work was interrupted, and says so`() async throws {
         let directory = try TemporaryDirectory()
         let first = try TauProcess(in: directory)

@@ -127,8 +127,11 @@ import Testing
         try await second.runtime.resume()
         try await second.use { second in
             let run = try second.runtime.run(stopped.id)
-            await waitForApprovals(run, 1)
+            let told = try #require(try await run.journal.events(after: lastEvent))
+            #expect(told.first?.number == lastEvent + 1)
             #expect(run.snapshot.status == .waiting)
+            #expect(run.snapshot.pendingApprovals.map(\.id) == ["c"])
+            #expect(try await second.runs.record(of: run.id)?.suspension?.decisions.keys.sorted() == ["a"])
             // Nobody else gets the session meanwhile.
             await #expect(throws: RuntimeError.self) { _ = try await second.start("me", in: run.sessionID) }
             _ = try await second.runtime.decide("c", of: run.id, ApprovalDecision(isApproved: true))
