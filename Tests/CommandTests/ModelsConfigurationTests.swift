@@ -120,6 +120,17 @@ import Testing
         }
     }
 
+    @Test(arguments: [
+        "models: {providers: {x: {key: sk-secret", "a: [{b: sk-secret}]", "- sk-secret", "key: sk-secret\n\tb: c",
+    ])
+    func `a file that cannot be read is told without what stands in it`(_ yaml: String) async throws {
+        await #expect {
+            _ = try await load(yaml)
+        } throws: { error in
+            error is ConfigurationFailure && !"\(error)".contains("sk-secret")
+        }
+    }
+
     @Test func `a missing file that was asked for is an error`() async throws {
         var overrides = ServerConfiguration.Overrides()
         overrides.configurationFile = "/nowhere/tau.yaml"

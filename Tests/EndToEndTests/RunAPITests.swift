@@ -45,6 +45,25 @@ import Testing
         #expect(outside.first { $0.type == "tool_execution_end" }?.data["isError"] == true)
     }
 
+    @Test func `a model that fails twice is asked three times`() async throws {
+        let directory = try TemporaryDirectory()
+        let failure: JSONValue = ["code": "overloaded", "message": "busy", "times": 2]
+        let script: JSONValue = ["replies": [["content": "At last.", "errorBefore": failure]]]
+        try Data(script.text.utf8).write(to: URL(fileURLWithPath: directory.path + "/script.json"))
+        let server = try TauProcess(
+            in: directory,
+            environment: [
+                "TAU_MODELS_SCRIPT": directory.path + "/script.json", "TAU_MODELS_RETRY_BASE_MILLISECONDS": "1",
+            ])
+        defer { server.stop() }
+        let client = APIClient(server)
+        let events = try await client.run("x", in: try await client.newSession())
+        #expect(events.finalStatus == "completed")
+        #expect(events.text == "At last.")
+        #expect(events.filter { $0.type == "retry" }.map { $0.data["attempt"]?.integer } == [1, 2])
+        #expect(events.map(\.id) == Array(1...events.count))
+    }
+
     @Test func `a long answer takes at most six times its length on the wire`() async throws {
         let directory = try TemporaryDirectory()
         let words = (0..<2100).map { "word\($0)" }.joined(separator: " ")

@@ -184,4 +184,17 @@ struct ScriptedProviderTests {
     func `only commands call tools`(_ text: String, _ count: Int) {
         #expect(DemonstrationCommand.commands(in: text, tools: tools).count == count)
     }
+
+    @Test func `a failure that happens so many times is over then`() async throws {
+        let provider = ScriptedProvider(
+            script: try script(
+                #"{"replies":[{"content":"at last","errorBefore":{"code":"overloaded","times":2}}]}"#))
+        let request = request(BuiltInModels.scripted, [user(.text("x"))])
+        for _ in 0..<2 {
+            await #expect(throws: ProviderError(.overloaded, "The script says so.")) {
+                try await provider.stream(request) { _ in }
+            }
+        }
+        #expect(try await provider.stream(request) { _ in }.stopReason == .stop)
+    }
 }

@@ -21,7 +21,7 @@ struct ModelServer: Sendable {
     let endpoint: Endpoint
     /// Left out of every message, should the server repeat it.
     let key: String?
-    /// Sent with every request.
+    /// Sent with every request, and left out of messages like the key.
     var headers = HTTPHeaders()
     let limits: Limits
     let clock: any Clock<Duration>
@@ -123,6 +123,10 @@ struct ModelServer: Sendable {
         }
         guard var failure = error as? ProviderError else { return transportFailure(error) }
         if let key, !key.isEmpty { failure.message = failure.message.replacing(key, with: "[key]") }
+        // Headers of one's own may hold keys as well; a short one is a word that may be meant.
+        for header in headers where header.value.utf8.count >= 8 {
+            failure.message = failure.message.replacing(header.value, with: "[key]")
+        }
         return failure
     }
 

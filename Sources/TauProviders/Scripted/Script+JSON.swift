@@ -115,7 +115,7 @@ extension Script {
 
     private static func failure(_ node: ScriptNode) throws(ProvidersConfigurationError) -> Failure? {
         if let before = node["errorBefore"] {
-            try before.check(keys: ["code", "message", "retryAfter"])
+            try before.check(keys: ["code", "message", "retryAfter", "times"])
             return try failure(before, afterEvents: 0)
         }
         guard let after = node["errorAfterEvents"] else { return nil }
@@ -123,7 +123,7 @@ extension Script {
             let events = try after.integer(0...1_000_000)
             return Failure(afterEvents: events, code: .network, message: "The connection broke off.")
         }
-        try after.check(keys: ["events", "code", "message", "retryAfter"])
+        try after.check(keys: ["events", "code", "message", "retryAfter", "times"])
         return try failure(after, afterEvents: try after.required("events").integer(0...1_000_000))
     }
 
@@ -139,7 +139,7 @@ extension Script {
         return Failure(
             afterEvents: afterEvents, code: try node.required("code").choice(codes),
             message: try node["message"]?.string() ?? "The script says so.",
-            retryAfter: try node["retryAfter"]?.number())
+            retryAfter: try node["retryAfter"]?.number(), times: try node["times"]?.integer(1...1_000_000))
     }
 }
 

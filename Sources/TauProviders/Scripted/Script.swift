@@ -18,7 +18,7 @@ package import TauCore
 ///       "stopReason": "toolUse",
 ///       "usage": { "input": 10, "output": 5, "cacheRead": 0, "cacheWrite": 0 },
 ///       "delayMs": 100, "chunkDelayMs": 20, "chunkSize": 4,
-///       "errorBefore": { "code": "rateLimited", "message": "…", "retryAfter": 1.5 },
+///       "errorBefore": { "code": "rateLimited", "message": "…", "retryAfter": 1.5, "times": 2 },
 ///       "errorAfterEvents": { "events": 3, "code": "network", "message": "…" }
 ///     }
 ///   ]
@@ -30,9 +30,10 @@ package import TauCore
 /// - Delays are milliseconds: `delayMs` before the first event, `chunkDelayMs` before each piece of `chunkSize`
 ///   characters. A reply's own values win over the script's.
 /// - `errorBefore` fails at once, `errorAfterEvents` after so many events; as a bare number it means a broken
-///   connection. Codes are those of `ProviderError.Code`.
+///   connection. Codes are those of `ProviderError.Code`. With `times` only the first calls for the same place of a
+///   conversation fail, and the next one gets the reply.
 ///
-/// Nothing is remembered between calls, so that any number of sessions may run at once: the conversation itself says
+/// Nothing else is remembered between calls, so that any number of sessions may run at once: the conversation itself says
 /// which reply is next. Replies with `when` answer user messages that contain the text (no matter which case), one
 /// after the other as the turns of that message go on. Whatever they do not answer gets the replies without `when`:
 /// the n-th answer of a conversation is the n-th of them. After the last one it is repeated, or with `loop` they begin
@@ -52,8 +53,13 @@ package struct Script: Sendable, Hashable {
         package var code: ProviderError.Code
         package var message: String
         package var retryAfter: Double?
+        /// How often it happens in the same place of a conversation; nil for always.
+        package var times: Int?
 
-        package init(afterEvents: Int, code: ProviderError.Code, message: String, retryAfter: Double? = nil) {
+        package init(
+            afterEvents: Int, code: ProviderError.Code, message: String, retryAfter: Double? = nil, times: Int? = nil
+        ) {
+            self.times = times
             self.afterEvents = afterEvents
             self.code = code
             self.message = message

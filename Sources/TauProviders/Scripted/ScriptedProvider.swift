@@ -1,3 +1,4 @@
+internal import Synchronization
 package import TauCore
 
 /// A model that follows a script: for demonstrations, tests and work without a network.
@@ -8,6 +9,7 @@ package struct ScriptedProvider: ModelProvider {
 
     private let script: Script?
     private let clock: any Clock<Duration>
+    private let failures = FailureCounts()
 
     /// Makes a provider with a script, or with nil one that gives the built-in demonstration.
     package init(script: Script? = nil, clock: any Clock<Duration> = ContinuousClock()) {
@@ -27,14 +29,15 @@ package struct ScriptedProvider: ModelProvider {
         let seed = "\(request.sessionID) \(state.lastUserTime.milliseconds) \(state.answerCount)"
         let counted = reply.usage ?? Self.estimate(request, reply)
         let events = Self.events(of: reply, seed: seed)
+        let failure = reply.failure.flatMap { failures.isDue($0, at: seed) ? $0 : nil }
         for (count, event) in events.enumerated() {
-            if let failure = reply.failure, count == failure.afterEvents { throw ProviderError(failure) }
+            if let failure, count == failure.afterEvents { throw ProviderError(failure) }
             if count == 0 { sink(.usage(Self.usage(counted, output: 0, request.model.prices))) }
             if event.isDelta { try await wait(reply.chunkDelay) }
             guard !Task.isCancelled else { throw Self.cancelled }
             sink(event)
         }
-        if let failure = reply.failure { throw ProviderError(failure) }
+        if let failure { throw ProviderError(failure) }
         sink(.usage(Self.usage(counted, output: counted.output, request.model.prices)))
         return ModelReply(stopReason: reply.stopReason, responseID: "scripted-" + ShortHash.of(seed))
     }
@@ -92,6 +95,24 @@ package struct ScriptedProvider: ModelProvider {
         let input = (request.systemPrompt?.utf16.count ?? 0) + request.messages.reduce(0) { $0 + $1.utf16Count }
         let output = reply.content.reduce(0) { $0 + $1.utf16Count }
         return Usage(input: (input + 3) / 4, output: (output + 3) / 4)
+    }
+}
+
+/// How often calls for the same place of a conversation have failed.
+private final class FailureCounts: Sendable {
+    /// Beyond that the counting begins anew.
+    private static let maxPlaces = 10_000
+    private let counts = Mutex<[String: Int]>([:])
+
+    func isDue(_ failure: Script.Failure, at place: String) -> Bool {
+        guard let times = failure.times else { return true }
+        return counts.withLock { counts in
+            let count = counts[place, default: 0]
+            guard count < times else { return false }
+            if counts.count >= Self.maxPlaces { counts = [:] }
+            counts[place] = count + 1
+            return true
+        }
     }
 }
 

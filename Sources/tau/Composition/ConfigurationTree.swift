@@ -29,8 +29,20 @@ struct ConfigurationTree {
             self.init(path: "", value: try node.map { try Self.value(of: $0, depth: 0) })
         } catch let failure as ConfigurationFailure {
             throw failure
+        } catch let error as YamlError {
+            throw ConfigurationFailure(key: file, problem: Self.problem(error))
         } catch {
             throw ConfigurationFailure(key: file, problem: "cannot be read: \(error)")
+        }
+    }
+
+    /// The library's own words would show the line, which may hold a key.
+    private static func problem(_ error: YamlError) -> String {
+        switch error {
+        case .scanner(_, let problem, let mark, _), .parser(_, let problem, let mark, _),
+            .composer(_, let problem, let mark, _):
+            "is no YAML at line \(mark.line), column \(mark.column): \(problem)"
+        default: "is no YAML"
         }
     }
 

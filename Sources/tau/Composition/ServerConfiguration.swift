@@ -63,19 +63,21 @@ extension ServerConfiguration {
         let environment = EnvironmentVariablesProvider(secretsSpecifier: .all)
         var providers: [any ConfigProvider] = [flags, environment.prefixKeys(with: "tau")]
         let file = overrides.configurationFile ?? "tau.yaml"
-        if overrides.configurationFile != nil || access(file, F_OK) == 0 {
+        let tree = try ConfigurationTree(file: file, isRequired: overrides.configurationFile != nil)
+        if tree.exists {
             do {
                 providers.append(try await FileProvider<YAMLSnapshot>(filePath: .init(file)))
             } catch {
-                throw ConfigurationFailure(key: file, problem: "cannot be read: \(error)")
+                // Its own words may hold a value of the file.
+                throw ConfigurationFailure(
+                    key: file, problem: "has a part that is no setting: lists may hold plain values only")
             }
         }
         var configuration = ServerConfiguration()
         try configuration.apply(Settings(ConfigReader(providers: providers)))
-        let models = try ConfigurationTree(file: file, isRequired: overrides.configurationFile != nil)["models"]
         // The keys of model providers have the names that their own tools use.
-        try ModelsConfiguration(Settings(ConfigReader(provider: environment))).apply(
-            models, to: &configuration.providers)
+        let variables = Settings(ConfigReader(provider: environment))
+        try ModelsConfiguration(variables).apply(tree["models"], to: &configuration.providers)
         return configuration
     }
 
