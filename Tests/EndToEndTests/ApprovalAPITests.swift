@@ -74,6 +74,7 @@ import Testing
             "GET", "/runs/\(run)/events", headers: ["Last-Event-ID": "\(seen.last?.id ?? 0)"])
         #expect(rest.finalStatus == "completed", "\(rest.last?.data.text ?? "") \(second.log)")
         #expect((rest.first?.id ?? 0) > (seen.last?.id ?? 0))
+        #expect(rest.first?.type == "run_state")
         #expect(file(second, session) == nil)
         let messages = try await client.get("/sessions/\(session)/context")["messages"]?.array ?? []
         #expect(messages.map { $0["role"] } == ["user", "assistant", "toolResult", "toolResult", "assistant"])

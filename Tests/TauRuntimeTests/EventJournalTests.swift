@@ -126,7 +126,9 @@ import Testing
         journal.publish(.messageEnd(ended))
         for number in 0..<40 { journal.publish(Self.delta("\(number % 10)")) }
         journal.publish(.messageUpdate(.thinkingDelta(index: 1, "t"), toolCall: nil))
-        let late = try #require(journal.available(after: 0))
+        let late = try #require(journal.available(after: 0, isLate: true))
+        // Who was there all the time gets every piece, and every number.
+        #expect(journal.available(after: 0)?.map(\.number) == Array(1...92))
         // What has ended is told as it was.
         #expect(late.count == 53)
         let texts = try deltas(late)
@@ -134,6 +136,6 @@ import Testing
         let numbers = late.map(\.number)
         #expect(Array(numbers.suffix(2)) == [91, 92])
         // Who has most of it gets the rest as it came.
-        #expect(journal.available(after: 80)?.map(\.number) == Array(81...92))
+        #expect(journal.available(after: 80, isLate: true)?.map(\.number) == Array(81...92))
     }
 }

@@ -99,6 +99,29 @@ import Testing
         #expect(trace(events) == golden.map { $0.replacing("b:ERR", with: "b") })
     }
 
+    @Test func `steering waits for the whole of a parallel batch, too`() async throws {
+        // The golden trace skips what had not begun; since Pi 0.58.4 all three run, and so begin before the first one ends.
+        let queued = Gate()
+        let waits = StubTool("waits") { _ in
+            await queued.wait()
+            return ToolOutput(text: "done")
+        }
+        let calls = [("a", "waits", "{}"), ("b", "waits", "{}"), ("c", "waits", "{}")]
+        let harness = RuntimeHarness(
+            turns: [StubProvider.calls(calls), StubProvider.text("done")], tools: StubTools(tools: [waits]))
+        let events = try await harness.use { harness in
+            let run = try await harness.start("go", in: try await harness.newSession())
+            _ = try await harness.runtime.queue([.text("rather this")], in: run.id, steers: true)
+            queued.open()
+            return try await run.allEvents()
+        }
+        var golden = try expected("steering found in preflight (parallel)").map { $0.replacing(":ERR", with: "") }
+        golden.removeAll { $0 == "tool_execution_start(c)" }
+        let place = try #require(golden.firstIndex(of: "tool_execution_start(b)"))
+        golden.insert("tool_execution_start(c)", at: place + 1)
+        #expect(trace(events) == golden)
+    }
+
     private static let entered = Gate()
 
     @Test func `a follow-up is taken when the agent would stop`() async throws {

@@ -124,6 +124,28 @@ import Testing
         #expect(collected.all.contains { $0.hasPrefix("error") })
     }
 
+    /// A journal that was given up after an error may announce what never came; the next one has what took its place.
+    @Test(arguments: [["a", "b"], ["b", "a"]])
+    func `the journals of one process are replayed in the order in which they were written`(_ names: [String])
+        async throws
+    {
+        let directory = try StoreDirectory()
+        let file = SessionStoreContract.file("s", ["a"])
+        let entry = SessionStoreContract.entry("b", after: file.entries[0])
+        try await directory.store().create(file)
+        try FileManager.default.createDirectory(atPath: directory.path + "/.journal", withIntermediateDirectories: true)
+        var first = JournalBuffer(nextSequence: 100)
+        first.addDirect(Self.session, offset: file.bytes.count, content: [UInt8](repeating: 65, count: 5000))
+        var second = JournalBuffer(nextSequence: 101)
+        second.add(.append, Self.session, offset: file.bytes.count) { $0 += entry.line + [UInt8(ascii: "\n")] }
+        for (name, buffer) in zip(names, [first, second]) {
+            try Data(buffer.bytes).write(to: URL(fileURLWithPath: directory.path + "/.journal/\(name).journal"))
+        }
+        let found = try await directory.store().open(Self.session)
+        #expect(found.entries.map(\.id) == [file.entries[0].id, entry.id])
+        #expect(journals(directory).isEmpty)
+    }
+
     @Test func `a journal of a session that is gone is of no use, and goes`() async throws {
         let directory = try StoreDirectory()
         _ = try await crashed(directory) { $0.bytes.count }

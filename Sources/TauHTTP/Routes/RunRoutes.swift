@@ -78,7 +78,8 @@ struct RunRoutes: Sendable {
             let run = try await runtime.snapshot(of: id)
             return RunEventStream.response(end: run, number: number + 1)
         }
-        return RunEventStream(run: run, lastNumber: number, heartbeat: configuration.heartbeat).response(to: request)
+        return RunEventStream(run: run, lastNumber: number, heartbeat: configuration.heartbeat, isLate: true)
+            .response(to: request)
     }
 
     func cancel(_ request: Request, _ context: EdgeContext, _ body: ByteBuffer) async throws -> IdempotencyStore.Answer

@@ -12,6 +12,8 @@ struct RunEventStream {
     let lastNumber: Int
     /// How long a silence may last before a comment is sent.
     let heartbeat: Duration
+    /// The client was not there when the run began.
+    var isLate = false
 
     /// The answer. The client may go away at any time; the run does not notice.
     func response(to request: Request) -> Response {
@@ -36,8 +38,9 @@ struct RunEventStream {
 
     private func send(to writer: inout any ResponseBodyWriter) async throws {
         var number = lastNumber
+        var isLate = isLate
         while true {
-            switch try await run.journal.next(after: number, patience: heartbeat) {
+            switch try await run.journal.next(after: number, patience: heartbeat, isLate: isLate) {
             case .end: return
             case .silence: try await writer.write(ByteBuffer(bytes: EventStreamWriter.comment("ping")))
             case .records(let records):
@@ -48,6 +51,7 @@ struct RunEventStream {
                     number = record.number
                 }
                 try await writer.write(buffer)
+                isLate = false
             }
         }
     }

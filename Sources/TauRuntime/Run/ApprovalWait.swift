@@ -12,15 +12,18 @@ struct ApprovalWait {
         let run = context.run
         let now = context.environment.now()
         let limit = Int64(context.limits.approvalSeconds) * 1000
-        // The events below are counted before they are told: a state that was told is one that is remembered.
+        // The events below are counted before they are told: a state that was told is one that is remembered. Every stream begins with
+        // the run's state, also one that goes on after a restart.
+        let eventCount = calls.count + (resumed == nil ? 1 : 2)
         let suspension = RunRecord.Suspension(
             expiresAt: resumed?.expiresAt ?? Timestamp(milliseconds: now.milliseconds + limit),
-            lastEvent: run.journal.lastNumber + calls.count + 1, turns: turns, maxTurns: context.maxTurns,
+            lastEvent: run.journal.lastNumber + eventCount, turns: turns, maxTurns: context.maxTurns,
             maxCost: context.maxCost, thinkingLevel: context.thinkingLevel,
             fallbacks: context.route.fallbacks.map(\.model.reference))
         run.approvals.begin(calls, decisions: resumed?.decisions ?? [:])
         run.beginWaiting(calls, suspension)
         try await context.runs.save(run.record)
+        if resumed != nil { run.publishState() }
         for call in calls { context.publish(.approvalRequired(call)) }
         run.publishState()
 

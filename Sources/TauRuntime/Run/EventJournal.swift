@@ -189,12 +189,17 @@ public final class EventJournal: Sendable {
 
     /// The events after a number; waits for one if there is none, but not longer than `patience`.
     ///
+    /// With `isLate` the reader has just come: of a long message that is not over it gets what was said so far in one event a
+    /// block, which has the number of the last piece.
+    ///
     /// Throws `CancellationError` when the reader's task is cancelled.
-    public func next(after number: Int, patience: Duration) async throws -> Next {
+    public func next(after number: Int, patience: Duration, isLate: Bool = false) async throws -> Next {
         let deadline = ContinuousClock.now + patience
         while true {
             try Task.checkCancellation()
-            if let records = available(after: number) { return records.isEmpty ? .end : .records(records) }
+            if let records = available(after: number, isLate: isLate) {
+                return records.isEmpty ? .end : .records(records)
+            }
             let (held, messageBytes) = state.withLock { state -> (Int?, Int) in
                 (state.pending == nil ? nil : state.pendingNumber, state.messageBytes)
             }
@@ -228,13 +233,12 @@ public final class EventJournal: Sendable {
     }
 
     /// The events after a number, without waiting: nil if there is none yet, none if the run has ended and all was read.
-    ///
-    /// Who comes late to a long message gets what has been said so far in one event a block.
-    func available(after number: Int) -> [Record]? {
+    func available(after number: Int, isLate: Bool = false) -> [Record]? {
         state.withLock { state in
             let start = Self.firstIndex(after: number, state.records)
             let records = state.records[start...]
             if records.isEmpty { return state.isClosed ? [] : nil }
+            guard isLate, records.count > Self.maxReplayedDeltas else { return Array(records) }
             let deltas = records.count { $0.delta != nil && $0.number > state.lastMessageEnd }
             guard deltas > Self.maxReplayedDeltas else { return Array(records) }
             let current = records.firstIndex { $0.number > state.lastMessageEnd } ?? records.endIndex

@@ -230,6 +230,7 @@ final class Journal: Sendable {
     /// Announces a long append in the journal, and writes it straight into its file.
     private func appendDirectly(_ request: Request, _ work: inout Work) {
         guard case .append(let entries, let byteCount, let expected) = request.job else { return }
+        let abandonedCount = work.abandonedCount
         let result: Result<Void, StoreError> = Result { () throws(StoreError) in
             let writer = request.writer
             guard let append = try writer.place(entries, after: expected) else { return }
@@ -245,6 +246,12 @@ final class Journal: Sendable {
                 try writer.handle.write(bytes, at: append.offset)
             } catch {
                 writer.takeBack(append)
+                // An abandoned journal may hold the announcement or not, which only its replay settles: until then nothing may
+                // take its place in the file, or the replay would take that for a torn end.
+                guard work.abandonedCount == abandonedCount else {
+                    writer.fail(error)
+                    throw error
+                }
                 do throws(StoreError) {
                     try writer.handle.truncate(to: append.offset)
                 } catch {

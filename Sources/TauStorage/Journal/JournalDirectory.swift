@@ -55,22 +55,31 @@ final class JournalDirectory: Sendable {
         throw StoreError(.unavailable, "no journal could be made")
     }
 
-    /// Hands over each journal whose process has ended, locked, and removes it afterwards.
+    /// Hands over each journal whose process has ended, locked, and removes it afterwards; the journals of one process in the order
+    /// in which they were written.
     ///
     /// An error of `body` leaves the journal for the next try.
     func forEachOrphan(_ body: (String, FileHandle) throws(StoreError) -> Void) throws(StoreError) {
         guard let directory = try open() else { return }
+        var orphans: [(name: String, handle: FileHandle, sequence: UInt64)] = []
+        defer { for orphan in orphans { orphan.handle.unlock() } }
         for name in try directory.names() where !name.hasSuffix(Self.keptSuffix) {
             let descriptor = openat(directory.descriptor, name, O_RDWR | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC)
             guard descriptor >= 0 else { continue }
             let handle = FileHandle(descriptor)
             guard try handle.lock() else { continue }
-            defer { handle.unlock() }
+            orphans.append((name, handle, 0))
             // Removed by another process, which was faster: its records are where they belong.
             var status = stat()
-            guard fstat(descriptor, &status) == 0, status.st_nlink > 0 else { continue }
-            if name.hasSuffix(Self.suffix) { try body(name, handle) }
-            remove(name, in: directory)
+            guard fstat(descriptor, &status) == 0, status.st_nlink > 0 else {
+                orphans.removeLast().handle.unlock()
+                continue
+            }
+            orphans[orphans.count - 1].sequence = try JournalRecord.firstSequence(in: handle)
+        }
+        for orphan in orphans.sorted(by: { $0.sequence < $1.sequence }) {
+            if orphan.name.hasSuffix(Self.suffix) { try body(orphan.name, orphan.handle) }
+            remove(orphan.name, in: directory)
         }
     }
 

@@ -44,6 +44,12 @@ struct JournalRecord: Equatable {
         return records
     }
 
+    /// The number of a journal's first record. Those of one process's journals grow from one to the next.
+    static func firstSequence(in journal: FileHandle) throws(StoreError) -> UInt64 {
+        let bytes = try journal.read(at: headLength, atMost: 8)
+        return bytes.count == 8 ? number(bytes, 0, 8) : 0
+    }
+
     private static func record(in bytes: [UInt8], at position: Int) -> (JournalRecord, end: Int)? {
         guard bytes.count - position >= headLength + fixedLength else { return nil }
         let length = Int(number(bytes, position, 4))

@@ -1,20 +1,41 @@
 internal import Logging
+internal import Synchronization
 internal import TauCore
 internal import TauSystem
 
 /// Brings the session files up to what the journals of dead processes promise. The calls block.
-struct JournalReplay {
-    let journals: JournalDirectory
-    let sessions: SessionDirectory
-    let logger: Logger
+final class JournalReplay: Sendable {
+    private let journals: JournalDirectory
+    private let sessions: SessionDirectory
+    private let logger: Logger
+    /// A session may be opened only once its records are where they belong: who comes second waits for the first.
+    private let running = Mutex(())
+
+    init(journals: JournalDirectory, sessions: SessionDirectory, logger: Logger) {
+        self.journals = journals
+        self.sessions = sessions
+        self.logger = logger
+    }
 
     /// Replays each journal whose process has ended, makes the session files durable, and removes the journal.
     ///
     /// Where no power was lost the files have it all already. It may be repeated, or broken off, at any point.
     func run() throws(StoreError) {
+        try running.withLock { _ throws(StoreError) in try replayOrphans() }
+    }
+
+    private func replayOrphans() throws(StoreError) {
         try journals.forEachOrphan { name, handle throws(StoreError) in
             var isWhole = true
-            let pending = Self.pending(JournalRecord.records(in: try handle.readAll()))
+            let bytes = try handle.readAll()
+            let records = JournalRecord.records(in: bytes)
+            let pending = Self.pending(records)
+            if !pending.isEmpty, let last = records.last {
+                // The process may have died before the sync of its last records, or after one that failed. They must be there
+                // to stay before a file has a part of what they say. After a failed sync only writing them again helps.
+                try handle.write(bytes[..<last.content.endIndex], at: 0)
+                try handle.synchronize()
+            }
             for (id, records) in pending {
                 if try !replay(records, id) { isWhole = false }
             }

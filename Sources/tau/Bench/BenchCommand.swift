@@ -50,6 +50,7 @@ struct BenchCommand: AsyncParsableCommand {
         try await measure("parse") { try ModelBench().parsing() }
         try await measure("loop") { try await LoopBench().turns() }
         try await measure("waiting") { try await ServerBench(directory).waitingRuns() }
+        try await measure("waiting") { try await ServerBench(directory).cancelledCommands() }
         try await measure("wire") { try await ServerBench(directory).wire() }
         if json {
             let members = figures.map { JSONObject.Member(key: $0.name, value: $0.json) }

@@ -28,22 +28,46 @@ extension ServerBench {
             let share = (Self.processorSeconds(process) - before) / 5 * 100
             let memory = Self.residentMegabytes(process)
             var cancels: [Double] = []
-            let clock = ContinuousClock()
-            for run in runs.prefix(100) {
-                let start = clock.now
-                _ = try await call(url, "/runs/\(run)/cancel", [:])
-                while try await call(url, "/runs/\(run)")["status"]?.string != "cancelled" {}
-                cancels.append((clock.now - start).milliseconds)
-            }
+            for run in runs.prefix(100) { cancels.append(try await cancel(run, url)) }
             return [
                 Figure("memory with \(count) runs that wait for a slow model", memory, "MB", atMost: 150),
                 Figure("processor time of these runs, of one core", share, "%", atMost: 5),
                 Figure(
-                    "from a cancel until the run has ended, p99", Timings(cancels).percentile(0.99), "ms", atMost: 100),
+                    "from a cancel until a run that waits for its model has ended, p99",
+                    Timings(cancels).percentile(0.99), "ms", atMost: 100),
             ]
         }
         try await model.shutdown()
         return figures
+    }
+
+    /// The same for a run whose command would take long: its processes are gone before it has ended.
+    func cancelledCommands() async throws -> [Figure] {
+        try await withServer("commands") { url, _, _ in
+            var cancels: [Double] = []
+            for _ in 0..<30 {
+                let session = try await newSession(url)
+                let message: JSONValue = ["message": "Use bash with command=\"sleep 100\"."]
+                let run = try await call(url, "/sessions/\(session)/runs", message)["id"]?.string ?? ""
+                // Time for the command to begin.
+                try await Task.sleep(for: .milliseconds(100))
+                cancels.append(try await cancel(run, url))
+            }
+            return [
+                Figure(
+                    "from a cancel until a run that waits for a command has ended, p99",
+                    Timings(cancels).percentile(0.99), "ms", atMost: 100)
+            ]
+        }
+    }
+
+    /// Cancels a run; answers the milliseconds until it has ended.
+    private func cancel(_ run: String, _ url: String) async throws -> Double {
+        let clock = ContinuousClock()
+        let start = clock.now
+        _ = try await call(url, "/runs/\(run)/cancel", [:])
+        while try await call(url, "/runs/\(run)")["status"]?.string != "cancelled" {}
+        return (clock.now - start).milliseconds
     }
 
     /// Bytes on the wire for a long answer, as a multiple of the answer.
