@@ -107,7 +107,7 @@ extension AgentRuntime {
         let prompt = UserMessage(content: [.text("Summarise.")], timestamp: environment.now())
         let selection: ModelSelection
         // The model that wrote the branch knows its words, whoever chose it.
-        if let known = settings.model.flatMap(models.model), models.provider(named: known.reference.provider) != nil {
+        if let known = usableModel(of: settings) {
             selection = ModelSelection(model: known)
         } else {
             selection = try chooseModel(.automatic, settings, prompt) { 0 }

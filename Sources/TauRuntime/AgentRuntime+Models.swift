@@ -20,11 +20,7 @@ extension AgentRuntime {
         switch choice {
         case .named(let reference): return ModelSelection(model: try resolve(reference))
         case .session where !settings.isModelAutomatic:
-            // A session that comes from elsewhere may name a model that is not to be had here.
-            if let known = settings.model.flatMap(models.model), models.provider(named: known.reference.provider) != nil
-            {
-                return ModelSelection(model: known)
-            }
+            if let known = usableModel(of: settings) { return ModelSelection(model: known) }
         case .session, .automatic: break
         }
         let task = ModelTask(
@@ -33,6 +29,11 @@ extension AgentRuntime {
             throw RuntimeError(.modelUnavailable, "No model is configured.")
         }
         return selection
+    }
+
+    /// The branch's model; nil where it has none, or comes from elsewhere and names one that is not to be had here.
+    func usableModel(of settings: BranchSettings) -> ModelDescription? {
+        settings.model.flatMap(models.model).flatMap { models.provider(named: $0.reference.provider) == nil ? nil : $0 }
     }
 
     /// The selected model and those that take over from it, each with its provider behind its gate.

@@ -95,7 +95,9 @@ extension AgentRuntime {
         }
         let definitions = offeredTools(settings)
         let selection = try chooseModel(request.model, settings, prompt) {
-            TokenEstimate.tokens(of: session.read { $0.context(of: leaf) })
+            // The context of the session's own leaf is kept, and needed for the first model call anyway.
+            TokenEstimate.tokens(
+                of: request.parentID == nil ? session.context() : session.read { $0.context(of: leaf) })
         }
         let maxCost = [request.maxCost, limits.maxCost].compactMap(\.self).min()
         let route = try route(selection, for: request.owner, hasBudget: maxCost != nil)

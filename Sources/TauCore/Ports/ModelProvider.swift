@@ -64,6 +64,16 @@ public enum ModelEvent: Sendable, Equatable {
     case usage(Usage)
 }
 
+extension ModelEvent {
+    /// Whether it adds a piece to a block.
+    package var isDelta: Bool {
+        switch self {
+        case .textDelta, .thinkingDelta, .toolCallDelta: true
+        case .textStart, .textEnd, .thinkingStart, .thinkingEnd, .toolCallStart, .toolCallEnd, .usage: false
+        }
+    }
+}
+
 /// How a complete answer ended.
 public struct ModelReply: Sendable, Equatable {
     /// `stop`, `length` or `toolUse`; the other reasons are errors.

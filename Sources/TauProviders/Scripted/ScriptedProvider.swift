@@ -116,15 +116,6 @@ private final class FailureCounts: Sendable {
     }
 }
 
-extension ModelEvent {
-    fileprivate var isDelta: Bool {
-        switch self {
-        case .textDelta, .thinkingDelta, .toolCallDelta: true
-        default: false
-        }
-    }
-}
-
 extension ProviderError {
     fileprivate init(_ failure: Script.Failure) {
         self.init(failure.code, failure.message, retryAfter: failure.retryAfter)

@@ -300,13 +300,6 @@ extension EventJournal.Record {
 }
 
 extension ModelEvent {
-    fileprivate var isDelta: Bool {
-        switch self {
-        case .textDelta, .thinkingDelta, .toolCallDelta: true
-        case .textStart, .textEnd, .thinkingStart, .thinkingEnd, .toolCallStart, .toolCallEnd, .usage: false
-        }
-    }
-
     fileprivate var deltaByteCount: Int {
         switch self {
         case .textDelta(_, let text), .thinkingDelta(_, let text), .toolCallDelta(_, let text): text.utf8.count

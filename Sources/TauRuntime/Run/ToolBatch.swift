@@ -28,13 +28,14 @@ struct ToolBatch {
         } catch {
             return try await failAll(error)
         }
-        guard let decisions = try await decisions(toolbox) else { return nil }
+        let checks = calls.map { check($0, toolbox) }
+        guard let decisions = try await decisions(checks) else { return nil }
         let isSequential = calls.contains { toolbox[$0.name]?.definition.isSequential == true }
         var results: [ToolResultMessage] = []
         var ready: [Ready] = []
-        for call in calls {
+        for (call, check) in zip(calls, checks) {
             context.publish(.toolExecutionStart(call))
-            switch prepare(call, toolbox, decisions) {
+            switch prepare(call, check, decisions) {
             case .failure(let failure): results.append(try await finish(call, .failure(failure)))
             case .success(let prepared) where isSequential:
                 results.append(try await finish(call, await execute(prepared)))
@@ -58,24 +59,27 @@ struct ToolBatch {
 
     /// What people say to the calls that need it; before anything of the batch is run, so that a restart finds either all or none
     /// of it done. Nil: the server stops.
-    private func decisions(_ toolbox: Toolbox) async throws(StoreError) -> [String: ApprovalDecision]? {
-        let asking = calls.filter { call in
-            guard case .success = check(call, toolbox) else { return false }
+    private func decisions(
+        _ checks: [Result<Ready, ToolFailure>]
+    ) async throws(StoreError) -> [String: ApprovalDecision]? {
+        let asking = zip(calls, checks).filter { call, check in
+            guard case .success = check else { return false }
             return context.tools.listings.first { $0.definition.name == call.name }?.policy == .ask
         }
+        .map(\.0)
         guard !asking.isEmpty, !Task.isCancelled else { return [:] }
         return try await ApprovalWait(context: context, calls: asking, turns: turns).decisions(resumed: resumed)
     }
 
     private func prepare(
-        _ call: ToolCall, _ toolbox: Toolbox, _ decisions: [String: ApprovalDecision]
+        _ call: ToolCall, _ check: Result<Ready, ToolFailure>, _ decisions: [String: ApprovalDecision]
     ) -> Result<Ready, ToolFailure> {
         guard !Task.isCancelled else { return .failure(.aborted) }
         if let decision = decisions[call.id], !decision.isApproved {
             let reason = decision.reason.map { ": " + $0 } ?? ""
             return .failure(ToolFailure(.denied, "The call of \(call.name) was not approved\(reason)"))
         }
-        return check(call, toolbox)
+        return check
     }
 
     private func check(_ call: ToolCall, _ toolbox: Toolbox) -> Result<Ready, ToolFailure> {
