@@ -35,6 +35,8 @@ let package = Package(
         .target(name: "TauCore", swiftSettings: settings),
         .target(name: "TauWire", swiftSettings: settings),
         .target(name: "CTauSystem", linkerSettings: [.linkedLibrary("z")]),
+        .systemLibrary(name: "CSeccomp", providers: [.apt(["libseccomp-dev"])]),
+        .systemLibrary(name: "CUnicode", providers: [.apt(["libutf8proc-dev"])]),
         .target(
             name: "TauSystem",
             dependencies: ["CTauSystem", .product(name: "NIOPosix", package: "swift-nio")],
@@ -53,7 +55,9 @@ let package = Package(
             swiftSettings: settings),
         .target(
             name: "TauTools",
-            dependencies: ["TauCore", "TauSystem", .product(name: "Logging", package: "swift-log")],
+            dependencies: [
+                "TauCore", "TauSystem", "CSeccomp", "CUnicode", .product(name: "Logging", package: "swift-log"),
+            ],
             swiftSettings: settings),
         .target(
             name: "TauStorage",

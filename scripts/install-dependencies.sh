@@ -1,25 +1,32 @@
 #!/usr/bin/env bash
-# Installs the system packages that Tau needs, if they are missing: zlib's headers to build, bubblewrap for the bash tool.
+# Installs the system packages that Tau needs, if they are missing: headers to build, and what the tools run in and use.
 set -euo pipefail
 
-missing=()
-[ -e /usr/include/zlib.h ] || missing+=(zlib1g-dev)
-[ -e /usr/include/sqlite3.h ] || missing+=(libsqlite3-dev)
-command -v bwrap >/dev/null || missing+=(bubblewrap)
+needed=()
+[ -e /usr/include/zlib.h ] || needed+=(zlib1g-dev)
+[ -e /usr/include/sqlite3.h ] || needed+=(libsqlite3-dev)
+[ -e /usr/include/seccomp.h ] || needed+=(libseccomp-dev)
+[ -e /usr/include/utf8proc.h ] || needed+=(libutf8proc-dev)
+[ -e /usr/include/re2/re2.h ] || needed+=(libre2-dev)
+# Without these Tau builds and runs: no bubblewrap, no commands; the others only make grep and find faster.
+useful=()
+command -v bwrap >/dev/null || useful+=(bubblewrap)
+command -v rg >/dev/null || useful+=(ripgrep)
+command -v fdfind >/dev/null || command -v fd >/dev/null || useful+=(fd-find)
+missing=("${needed[@]}" "${useful[@]}")
 [ ${#missing[@]} -eq 0 ] && exit 0
 
 say() { printf 'tau: %s\n' "$*" >&2; }
 if ! command -v apt-get >/dev/null; then
     say "these packages are missing: ${missing[*]}. Install them with your system's package manager."
-    # Without bubblewrap Tau builds and runs; only the bash tool is off.
-    [ -e /usr/include/zlib.h ] && exit 0
+    [ ${#needed[@]} -eq 0 ] && exit 0
     exit 1
 fi
 as_root=()
 if [ "$(id -u)" -ne 0 ]; then
     if ! sudo -n true 2>/dev/null; then
         say "these packages are missing and need root to install: sudo apt-get install ${missing[*]}"
-        [ -e /usr/include/zlib.h ] && exit 0
+        [ ${#needed[@]} -eq 0 ] && exit 0
         exit 1
     fi
     as_root=(sudo -n)

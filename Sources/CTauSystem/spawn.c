@@ -69,18 +69,29 @@ static int arrange_descriptors(const struct tau_spawn_request *request, struct t
     return 0;
 }
 
+static int join_groups(const struct tau_spawn_request *request, struct tau_spawn_failure *failure) {
+    // "0" stands for the writing process.
+    for (unsigned index = 0; index < request->group_count; index++)
+        STEP("join a control group", syscall(SYS_write, request->groups[index], "0", (size_t)1));
+    return 0;
+}
+
 static int bind_directory(const struct tau_spawn_request *request, struct tau_spawn_failure *failure) {
-    if (request->bind_directory < 0) {
-        STEP("chdir", syscall(SYS_chdir, "/"));
-        return 0;
-    }
+    if (request->bind_directory < 0) return 0;
     // A descriptor stays in the old mount namespace, from which the new one may not bind; the current directory is
     // carried over by unshare, so the way goes through it.
     STEP("fchdir", syscall(SYS_fchdir, request->bind_directory));
     STEP("unshare", syscall(SYS_unshare, CLONE_NEWNS));
     STEP("mount private", syscall(SYS_mount, NULL, "/", NULL, (unsigned long)(MS_REC | MS_PRIVATE), NULL));
     STEP("mount bind", syscall(SYS_mount, ".", request->bind_target, NULL, (unsigned long)MS_BIND, NULL));
-    STEP("chdir", syscall(SYS_chdir, "/"));
+    return 0;
+}
+
+static int change_directory(const struct tau_spawn_request *request, struct tau_spawn_failure *failure) {
+    if (request->directory < 0)
+        STEP("chdir", syscall(SYS_chdir, "/"));
+    else
+        STEP("fchdir", syscall(SYS_fchdir, request->directory));
     return 0;
 }
 
@@ -99,6 +110,7 @@ static int apply_limits(const struct tau_spawn_request *request, struct tau_spaw
         {RLIMIT_FSIZE, request->max_file_bytes},
         {RLIMIT_MEMLOCK, request->max_locked_bytes},
         {RLIMIT_NPROC, request->max_processes},
+        {RLIMIT_DATA, request->max_data_bytes},
     };
     for (unsigned index = 0; index < sizeof limits / sizeof limits[0]; index++) {
         uint64_t value = limits[index].value;
@@ -129,8 +141,10 @@ static int prepare_and_execute(const struct child *child) {
     STEP("setsid", syscall(SYS_setsid));
     syscall(SYS_umask, 022);
     if (reset_signals(failure) < 0) return -1;
-    // Before the descriptors are arranged, because that closes the directory's.
+    // Before the descriptors are arranged, because that closes the groups' and the directories'.
+    if (join_groups(request, failure) < 0) return -1;
     if (bind_directory(request, failure) < 0) return -1;
+    if (change_directory(request, failure) < 0) return -1;
     if (arrange_descriptors(request, failure) < 0) return -1;
     if (apply_limits(request, failure) < 0) return -1;
     if (drop_privileges(request, failure) < 0) return -1;

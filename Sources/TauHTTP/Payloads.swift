@@ -95,6 +95,7 @@ extension ToolListing {
             writer.member("policy", policy.rawValue)
             writer.member("available", unavailable == nil)
             writer.member("unavailable", ifPresent: unavailable)
+            writer.member("note", ifPresent: note)
         }
     }
 }

@@ -22,6 +22,7 @@ struct Problem: Error, Sendable {
         case draining
         case storageUnavailable = "storage_unavailable"
         case modelUnavailable = "model_unavailable"
+        case toolsUnavailable = "tools_unavailable"
         /// Something that Tau did not expect; the log has the details under the request's id.
         case internalError = "internal_error"
 
@@ -36,7 +37,7 @@ struct Problem: Error, Sendable {
             case .invalidContent: .unprocessableContent
             case .rateLimited: .tooManyRequests
             case .budgetExceeded: .init(code: 402, reasonPhrase: "Payment Required")
-            case .draining, .storageUnavailable: .serviceUnavailable
+            case .draining, .storageUnavailable, .toolsUnavailable: .serviceUnavailable
             case .modelUnavailable: .badGateway
             case .internalError: .internalServerError
             }
@@ -58,6 +59,7 @@ struct Problem: Error, Sendable {
             case .draining: "The server is shutting down"
             case .storageUnavailable: "The storage is not available"
             case .modelUnavailable: "The model is not available"
+            case .toolsUnavailable: "Commands cannot be run safely"
             case .internalError: "Something went wrong in the server"
             }
         }

@@ -53,6 +53,11 @@ private struct JoinedTools: ToolCatalog {
         return Toolbox(tools: tools + (try await second.toolbox(for: session)).tools)
     }
 
+    func problem() async -> String? {
+        if let problem = await first.problem() { return problem }
+        return await second.problem()
+    }
+
     func removeWorkspace(of session: SessionID) async throws(ToolFailure) {
         try await first.removeWorkspace(of: session)
         try await second.removeWorkspace(of: session)

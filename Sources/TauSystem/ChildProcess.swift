@@ -13,6 +13,10 @@ package struct ChildRequest: Sendable {
     package var output: Int32
     /// Become descriptors 3, 4, … in this order, at most eight. Everything else of the server's is closed in the child.
     package var inherited: [Int32] = []
+    /// Open `cgroup.procs` files of the control groups that the child joins, at most four.
+    package var controlGroups: [Int32] = []
+    /// The child's working directory; nil is the root.
+    package var directory: Int32?
     /// A directory that appears at a fixed path, in a mount namespace of the child's own. Needs root.
     package var binding: Binding?
     /// Whom to become, with no further groups. Needs root.
@@ -48,6 +52,8 @@ package struct ChildRequest: Sendable {
         package var processorSeconds: Int?
         /// Processes and threads of the user, over all children.
         package var processes: Int?
+        /// Bytes of private memory that a process may write.
+        package var dataBytes: Int?
 
         package init() {}
     }
@@ -133,6 +139,11 @@ extension ChildRequest {
         raw.max_locked_bytes = UInt64(limits.lockedBytes ?? 0)
         raw.max_cpu_seconds = UInt64(limits.processorSeconds ?? 0)
         raw.max_processes = UInt64(limits.processes ?? 0)
+        raw.max_data_bytes = UInt64(limits.dataBytes ?? 0)
+        raw.directory = directory ?? -1
+        precondition(controlGroups.count <= Int(TAU_SPAWN_MAX_GROUPS), "too many control groups")
+        raw.group_count = UInt32(controlGroups.count)
+        withUnsafeMutableBytes(of: &raw.groups) { $0.copyBytes(from: controlGroups.withUnsafeBytes(Array.init)) }
         precondition(inherited.count <= Int(TAU_SPAWN_MAX_INHERITED), "too many inherited descriptors")
         raw.inherited_count = UInt32(inherited.count)
         withUnsafeMutableBytes(of: &raw.inherited) { $0.copyBytes(from: inherited.withUnsafeBytes(Array.init)) }

@@ -73,6 +73,14 @@ package struct FileDescriptor: ~Copyable, Sendable {
         guard fchown(number, user, group) == 0 else { throw .last("fchown") }
     }
 
+    /// Where the kernel says that the open file is now; nil if it cannot say.
+    package func currentPath() -> [UInt8]? {
+        var buffer = [UInt8](repeating: 0, count: Int(PATH_MAX))
+        let count = readlink("/proc/self/fd/\(number)", &buffer, buffer.count)
+        guard count > 0, count < buffer.count else { return nil }
+        return Array(buffer[..<count])
+    }
+
     package func status() throws(SystemError) -> FileStatus {
         var value = stat()
         guard fstat(number, &value) == 0 else { throw .last("fstat") }
@@ -94,6 +102,8 @@ package struct FileStatus: Sendable, Hashable {
     /// The permission bits, with set-user-id, set-group-id and sticky.
     package let permissions: UInt32
     package let userID: UInt32
+    /// Names of the file.
+    package let linkCount: Int
     package let device: UInt64
     package let inode: UInt64
     /// Nanoseconds since 1970 of the last change of the content.
@@ -110,6 +120,7 @@ package struct FileStatus: Sendable, Hashable {
         size = Int64(value.st_size)
         permissions = UInt32(value.st_mode & 0o7777)
         userID = value.st_uid
+        linkCount = Int(value.st_nlink)
         device = UInt64(value.st_dev)
         inode = UInt64(value.st_ino)
         modified = Int64(value.st_mtim.tv_sec) &* 1_000_000_000 &+ Int64(value.st_mtim.tv_nsec)

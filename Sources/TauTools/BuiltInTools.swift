@@ -8,7 +8,9 @@ package struct BuiltInTools: ToolCatalog {
 
     private let configuration: ToolsConfiguration
     private let root: WorkspaceRoot
+    private let protected: ProtectedNames.Matcher
     private let sandbox: SandboxStatus
+    private let selfTest: SandboxSelfTest
     private let commandSlots: FairQueue<SessionID>
     private let threads: BlockingThreads
 
@@ -40,27 +42,33 @@ package struct BuiltInTools: ToolCatalog {
         } catch {
             throw ToolFailure(.unavailable, "The workspace directory cannot be used: \(error)")
         }
-        let sandbox = await Sandbox.probe(
-            root: root, limits: configuration.limits, threads: threads, programs: sandboxPrograms)
-        return BuiltInTools(configuration: configuration, root: root, sandbox: sandbox, threads: threads)
+        let selfTest = SandboxSelfTest(
+            root: root, configuration: configuration, threads: threads, programs: sandboxPrograms)
+        return BuiltInTools(
+            configuration: configuration, root: root, selfTest: selfTest, sandbox: await selfTest.run(),
+            threads: threads)
     }
 
     private init(
-        configuration: ToolsConfiguration, root: WorkspaceRoot, sandbox: SandboxStatus, threads: BlockingThreads
+        configuration: ToolsConfiguration, root: WorkspaceRoot, selfTest: SandboxSelfTest, sandbox: SandboxStatus,
+        threads: BlockingThreads
     ) {
         self.configuration = configuration
         self.root = root
+        self.selfTest = selfTest
         self.sandbox = sandbox
         self.threads = threads
+        protected = ProtectedNames.Matcher(configuration.protectedNames)
         let limits = configuration.limits
         commandSlots = FairQueue(
             places: limits.maxConcurrentCommands, maxWaiting: limits.maxQueuedCommands - limits.maxConcurrentCommands)
-        var reason: String?
-        if case .unavailable(let text) = sandbox { reason = text }
+        var note: String?
+        if case .ready(let sandbox) = sandbox { note = sandbox.note }
         listings = [
             ToolListing(definition: ReadTool.definition(limits), policy: configuration.policy(of: "read")),
             ToolListing(
-                definition: BashTool.definition(limits), policy: configuration.policy(of: "bash"), unavailable: reason),
+                definition: BashTool.definition(limits), policy: configuration.policy(of: "bash"),
+                unavailable: sandbox.problem, note: note),
             ToolListing(definition: EditTool.definition, policy: configuration.policy(of: "edit")),
             ToolListing(definition: WriteTool.definition, policy: configuration.policy(of: "write")),
         ]
@@ -70,7 +78,8 @@ package struct BuiltInTools: ToolCatalog {
         let name = try Self.directoryName(session)
         let workspace: Workspace
         do throws(SystemError) {
-            workspace = try await Workspace.open(name, in: root, limits: configuration.limits, threads: threads)
+            workspace = try await Workspace.open(
+                name, in: root, limits: configuration.limits, protected: protected, threads: threads)
         } catch {
             throw ToolFailure(.unavailable, "The workspace cannot be used: \(error.reason)")
         }
@@ -80,6 +89,12 @@ package struct BuiltInTools: ToolCatalog {
         }
         tools += [EditTool(workspace: workspace), WriteTool(workspace: workspace)]
         return Toolbox(tools: tools.filter { configuration.policy(of: $0.definition.name) != .deny })
+    }
+
+    /// Tries the sandbox again. Where it did not work at the start, commands stay off until the next one.
+    package func problem() async -> String? {
+        if let problem = sandbox.problem { return problem }
+        return await selfTest.run().problem
     }
 
     package func removeWorkspace(of session: SessionID) async throws(ToolFailure) {

@@ -10,6 +10,16 @@ package struct ToolsConfiguration: Sendable {
     /// Whom commands run as, and who owns the workspaces, where the server is root. Never 0.
     package var toolUserID: UInt32
     package var toolGroupID: UInt32
+    package var confinement = Confinement.sandbox
+    package var protectedNames = ProtectedNames()
+
+    /// What stands between commands and the server.
+    package enum Confinement: String, Sendable, CaseIterable {
+        /// Bubblewrap with all that belongs to it, or no commands.
+        case sandbox = "bubblewrap"
+        /// Nothing but the tools' user. For machines that are a sandbox themselves.
+        case none
+    }
 
     package init(
         workspaceRoot: String, limits: ToolLimits = ToolLimits(), policies: [String: ToolPolicy] = [:],
@@ -52,6 +62,10 @@ package struct ToolLimits: Sendable, Hashable {
     package var outputKeptBytes = 102_400
     /// Bytes of output after which a command is stopped.
     package var outputStopBytes = 32 << 20
+    /// Bytes of the output's beginning that an answer shows beside its end, in whole lines.
+    package var outputHeadBytes = 14_336
+    /// Lines of it.
+    package var outputHeadLines = 200
     /// Milliseconds from one report of a running command's output to the next.
     package var reportIntervalMilliseconds = 100
     /// Milliseconds that are spent on output that still comes when a command has ended.
@@ -63,11 +77,23 @@ package struct ToolLimits: Sendable, Hashable {
     package var maxFileBytes = 256 << 20
     /// Bytes that a command locks in memory.
     package var maxLockedBytes = 64 << 10
-    /// Processes and threads of all commands together. Applied only where commands have a user of their own.
+    /// Processes and threads of a command.
+    package var maxCommandProcesses = 128
+    /// Memory of a command, in bytes; without control groups, private memory of each of its processes.
+    package var maxCommandMemoryBytes = 512 << 20
+    /// Processors' worth of time that a command gets: 1.5 is one and a half.
+    package var maxCommandProcessors = 2.0
+    /// Processes and threads of all commands together, where there are no control groups and commands have a user of
+    /// their own.
     package var maxProcesses = 512
     /// Bytes of a command's /tmp and /dev/shm, which live in memory.
     package var temporaryBytes = 64 << 20
     package var sharedMemoryBytes = 16 << 20
 
     package init() {}
+
+    var controlGroup: ControlGroups.Limits {
+        .init(
+            processes: maxCommandProcesses, memoryBytes: maxCommandMemoryBytes, processors: maxCommandProcessors)
+    }
 }

@@ -162,7 +162,9 @@ struct BashToolTests {
         let server = try await TestServer()
         let output = try await server.run("bash", ["command": "seq 1 30000"])
         let path = try #require(output.details?["fullOutputPath"]?.string)
-        #expect(output.text.hasSuffix("\n30000\n\n[Showing lines 28001-30000 of 30000. Full output: \(path)]"))
+        #expect(
+            output.text.hasSuffix("\n30000\n\n[Showing lines 1-200 and 28001-30000 of 30000. Full output: \(path)]"))
+        #expect(output.text.hasPrefix("1\n2\n") && output.text.contains("\n200\n\n[27800 lines left out]\n\n28001\n"))
         #expect(output.details?["truncation"]?["totalBytes"]?.integer == 168_894)
         let host = server.workspace + "/" + path.dropFirst("/workspace/".utf8.count)
         #expect(try content(of: host) == (1...30_000).map { "\($0)\n" }.joined())

@@ -40,7 +40,7 @@ final class TestServer: Sendable {
     func run(
         _ tool: String, _ arguments: JSONValue, report: @escaping @Sendable (ToolOutput) -> Void = { _ in }
     ) async throws -> ToolOutput {
-        let tool = try #require(toolbox[tool])
+        let tool = try #require(toolbox[tool], "\(tools.listings.compactMap(\.unavailable))")
         let object = try #require(arguments.object)
         return try await tool.run(ToolInvocation(callID: "call", arguments: object, report: report))
     }
@@ -65,7 +65,8 @@ final class TestServer: Sendable {
     func openWorkspace() async throws -> Workspace {
         let root = try WorkspaceRoot(path: path + "/workspaces", owner: nil)
         return try await Workspace.open(
-            "session-1", in: root, limits: ToolLimits(), threads: BlockingThreads(count: 1))
+            "session-1", in: root, limits: ToolLimits(), protected: ProtectedNames.Matcher(ProtectedNames()),
+            threads: BlockingThreads(count: 1))
     }
 }
 

@@ -33,7 +33,10 @@ import Testing
             "TauCore", "TauWire", "AsyncHTTPClient", "Logging", "NIOCore", "NIOHTTP1", "Synchronization", "Glibc",
             "NIOFoundationEssentialsCompat", "FoundationEssentials",
         ],
-        "TauTools": ["TauCore", "TauSystem", "CTauSystem", "Glibc", "Logging", "Synchronization"],
+        "TauTools": [
+            "TauCore", "TauSystem", "CTauSystem", "CSeccomp", "CUnicode", "CTauPattern", "Glibc", "Logging",
+            "Synchronization",
+        ],
         "TauStorage": ["TauCore", "TauSystem", "GRDB", "Glibc", "Logging", "Synchronization"],
         "TauLimits": ["TauCore", "Crypto", "Glibc"],
         "TauTelemetry": ["TauCore", "Glibc", "Logging", "Synchronization"],

@@ -37,7 +37,7 @@ ssize_t tau_find(const void *haystack, size_t haystack_count, const void *needle
 /// The CRC-32 of bytes (RFC 1952), as zlib computes it.
 uint32_t tau_checksum(const void *bytes, size_t count);
 
-enum { TAU_SPAWN_MAX_INHERITED = 8 };
+enum { TAU_SPAWN_MAX_INHERITED = 8, TAU_SPAWN_MAX_GROUPS = 4 };
 
 /// What a child is to be. A limit of 0 is left as it is.
 struct tau_spawn_request {
@@ -51,6 +51,11 @@ struct tau_spawn_request {
     /// Become descriptors 3, 4, … in this order; everything else is closed.
     int inherited[TAU_SPAWN_MAX_INHERITED];
     unsigned inherited_count;
+    /// Open `cgroup.procs` files of control groups that the child joins before anything else.
+    int groups[TAU_SPAWN_MAX_GROUPS];
+    unsigned group_count;
+    /// If not -1, the child's working directory; otherwise that is "/".
+    int directory;
     /// If not -1: a directory that is bound onto `bind_target` in a mount namespace of the child's own.
     int bind_directory;
     const char *bind_target;
@@ -63,6 +68,8 @@ struct tau_spawn_request {
     uint64_t max_locked_bytes;
     uint64_t max_cpu_seconds;
     uint64_t max_processes;
+    /// Private memory that can be written, a process.
+    uint64_t max_data_bytes;
 };
 
 /// Which call of the child failed and with which errno.

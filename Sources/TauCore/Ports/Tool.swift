@@ -109,11 +109,16 @@ public struct ToolListing: Sendable {
     public var policy: ToolPolicy
     /// Why the tool cannot be used on this server; nil if it can.
     public var unavailable: String?
+    /// What else a person should know of how it works on this server.
+    public var note: String?
 
-    public init(definition: ToolDefinition, policy: ToolPolicy, unavailable: String? = nil) {
+    public init(
+        definition: ToolDefinition, policy: ToolPolicy, unavailable: String? = nil, note: String? = nil
+    ) {
         self.definition = definition
         self.policy = policy
         self.unavailable = unavailable
+        self.note = note
     }
 }
 
@@ -126,4 +131,11 @@ public protocol ToolCatalog: Sendable {
 
     /// Removes the session's workspace with all that is in it.
     func removeWorkspace(of session: SessionID) async throws(ToolFailure)
+
+    /// Tries what keeps the tools in, and says what is wrong with it; nil if nothing is. It may take a second.
+    func problem() async -> String?
+}
+
+extension ToolCatalog {
+    public func problem() async -> String? { nil }
 }

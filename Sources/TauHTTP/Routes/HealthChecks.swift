@@ -14,6 +14,8 @@ actor HealthChecks {
     private let runtime: AgentRuntime
     private let configuration: EdgeConfiguration
     private var disk: Result?
+    private var tools: Result?
+    private let toolChecks = FairQueue<Int>(places: 1, maxWaiting: 100)
 
     init(runtime: AgentRuntime, configuration: EdgeConfiguration) {
         self.runtime = runtime
@@ -47,7 +49,26 @@ actor HealthChecks {
     func ready(_ request: Request, _ context: EdgeContext) async throws -> Response {
         if runtime.isDraining { throw Problem(.draining, "The server is shutting down.", retryAfter: 5) }
         if let reason = await checkDisk().reason { throw Problem(.storageUnavailable, reason, retryAfter: 5) }
+        if request.uri.queryParameters["deep"] == "1", let problem = try await checkTools() {
+            throw Problem(.toolsUnavailable, problem, retryAfter: 60)
+        }
         return .json { writer in writer.object { $0.member("ready", true) } }
+    }
+
+    /// Real attempts to get out of the sandbox, which cost some processes: one try at a time and a second, whoever asks.
+    private func checkTools() async throws -> String? {
+        do throws(FairQueue<Int>.Refusal) {
+            try await toolChecks.enter(0)
+        } catch {
+            throw Problem(.rateLimited, "Too many checks of the tools at once; try again later", retryAfter: 1)
+        }
+        defer { toolChecks.leave() }
+        let start = configuration.now()
+        if let tools, start.milliseconds - tools.time.milliseconds < 1000 { return tools.reason }
+        let reason = await runtime.tools.problem()
+        let end = configuration.now()
+        tools = Result(reason: reason, milliseconds: end.milliseconds - start.milliseconds, time: end)
+        return reason
     }
 
     private func checkDisk() async -> Result {

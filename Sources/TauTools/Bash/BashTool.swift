@@ -16,8 +16,9 @@ struct BashTool: Tool {
             name: "bash",
             description: """
                 Run a bash command in \(WorkspacePath.mountPoint) and return what it writes to standard output and \
-                standard error. Only the last \(limits.maxLines) lines or \(ByteCount.text(limits.maxBytes)) are \
-                returned, whichever is less; longer output is kept in a file. There is no network, only \
+                standard error. Of long output the last \(limits.maxLines) lines or \
+                \(ByteCount.text(limits.maxBytes)), whichever is less, and some of its beginning are returned; all of it is \
+                kept in a file. There is no network, only \
                 \(WorkspacePath.mountPoint) and /tmp can be written, /tmp is empty for each command, and whatever \
                 still runs when the command ends is stopped.
                 """,
@@ -78,7 +79,7 @@ struct BashTool: Tool {
         _ outcome: CommandExecution.Outcome, timeoutSeconds: Double, _ limits: ToolLimits
     ) throws(ToolFailure) -> ToolOutput {
         let output = outcome.output
-        let text = shownText(output)
+        let text = shownText(output) + events(outcome.events, limits)
         func failure(_ code: ToolFailure.Code, _ line: String) -> ToolFailure {
             ToolFailure(code, text.isEmpty ? line : text + "\n\n" + line, details: output.details)
         }
@@ -100,6 +101,19 @@ struct BashTool: Tool {
         }
     }
 
+    /// What a program's own message may not say.
+    private static func events(_ events: ControlGroup.Events, _ limits: ToolLimits) -> String {
+        var text = ""
+        if events.memoryKills > 0 {
+            text +=
+                "\n\n[Processes were stopped: a command gets \(ByteCount.text(limits.maxCommandMemoryBytes)) of memory]"
+        }
+        if events.refusedProcesses > 0 {
+            text += "\n\n[Processes could not be started: a command gets \(limits.maxCommandProcesses)]"
+        }
+        return text
+    }
+
     /// The output, and behind it what of it is shown if that is not all.
     private static func shownText(_ output: CommandOutput.Shown) -> String {
         let truncation = output.truncation
@@ -109,6 +123,7 @@ struct BashTool: Tool {
         if truncation.lastLinePartial {
             note = "Showing the last \(ByteCount.text(truncation.outputBytes)) of line \(last)"
         } else {
+            if output.headLines > 0 { note += "1-\(output.headLines) and " }
             note += "\(last - truncation.outputLines + 1)-\(last) of \(last)"
             if bound == .bytes { note += " (\(ByteCount.text(truncation.maxBytes)) limit)" }
         }

@@ -26,6 +26,8 @@ struct CommandExecution: Sendable {
     struct Outcome: Sendable {
         var end: CommandEnd
         var output: CommandOutput.Shown
+        /// What the command ran into, as far as the control group knows.
+        var events = ControlGroup.Events()
     }
 
     init(
@@ -47,8 +49,8 @@ struct CommandExecution: Sendable {
                 do throws(SystemError) {
                     try SystemThread.start { continuation.resume(returning: execute()) }
                 } catch {
-                    var nothing = CommandOutput(workspace: workspace)
-                    continuation.resume(returning: Outcome(end: .failed(error), output: nothing.shown()))
+                    var nothing = CommandOutput(workspace: workspace, directoryName: sandbox.workspacePath)
+                    continuation.resume(returning: Outcome(end: .failed(error), output: nothing.shown(withHead: true)))
                 }
             }
         } onCancel: {
@@ -57,22 +59,30 @@ struct CommandExecution: Sendable {
     }
 
     private func execute() -> Outcome {
-        var output = CommandOutput(workspace: workspace)
-        let end: CommandEnd
+        var output = CommandOutput(workspace: workspace, directoryName: sandbox.workspacePath)
         do throws(SystemError) {
-            end = try execute(&output)
+            guard let groups = sandbox.groups else {
+                return Outcome(end: try execute(&output, in: nil), output: output.shown(withHead: true))
+            }
+            let group = try groups.take()
+            defer { groups.giveBack(group) }
+            let before = group.events()
+            let end = try execute(&output, in: group)
+            let events = group.events().subtracting(before)
+            return Outcome(end: end, output: output.shown(withHead: true), events: events)
         } catch {
-            end = .failed(error)
+            return Outcome(end: .failed(error), output: output.shown(withHead: true))
         }
-        return Outcome(end: end, output: output.shown())
     }
 
-    private func execute(_ output: inout CommandOutput) throws(SystemError) -> CommandEnd {
+    private func execute(
+        _ output: inout CommandOutput, in group: ControlGroup?
+    ) throws(SystemError) -> CommandEnd {
         let pipe = try Pipe()
-        let files = try Sandbox.Files()
+        let files = try Sandbox.Files(sandbox)
         let child = try ChildProcess.spawn(
             sandbox.request(
-                command: command, workspace: workspace, output: pipe.writing.number, files: files,
+                command: command, workspace: workspace, output: pipe.writing.number, files: files, group: group,
                 timeoutSeconds: Int(timeoutSeconds.rounded(.up))))
         // Only the child's own copies may keep the pipes open, or their ends would never come.
         let reading = pipe.closingWritingEnd()

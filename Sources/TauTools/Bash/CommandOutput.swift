@@ -5,6 +5,9 @@ internal import TauSystem
 struct CommandOutput: ~Copyable {
     private let workspace: Workspace
     private let limits: ToolLimits
+    /// How the model names the workspace.
+    private let directoryName: String
+    private var oldest: [UInt8] = []
     private var newest: [UInt8] = []
     private(set) var totalBytes = 0
     private var lineFeeds = 0
@@ -13,14 +16,16 @@ struct CommandOutput: ~Copyable {
     private var filePath: String?
     private var fileHasFailed = false
 
-    init(workspace: Workspace) {
+    init(workspace: Workspace, directoryName: String) {
         self.workspace = workspace
+        self.directoryName = directoryName
         limits = workspace.limits
     }
 
     var exceedsStopLimit: Bool { totalBytes > limits.outputStopBytes }
 
     mutating func append(_ bytes: [UInt8]) {
+        if oldest.count < limits.outputHeadBytes { oldest += bytes.prefix(limits.outputHeadBytes - oldest.count) }
         newest += bytes
         totalBytes += bytes.count
         lineFeeds += bytes.reduce(into: 0) { count, byte in if byte == UInt8(ascii: "\n") { count += 1 } }
@@ -35,10 +40,13 @@ struct CommandOutput: ~Copyable {
         if newest.count > kept * 2 { newest.removeFirst(newest.count - kept) }
     }
 
-    /// The end of the output that fits into an answer, and its details.
+    /// The part of the output that fits into an answer, and its details.
     struct Shown {
         var text: String
+        /// How its end was cut out of the whole.
         var truncation: Truncation
+        /// Lines from the beginning that stand in front of the end.
+        var headLines = 0
         var filePath: String?
 
         var details: JSONValue? {
@@ -50,8 +58,8 @@ struct CommandOutput: ~Copyable {
         }
     }
 
-    /// Also opens the file if cleaning has made the output too long.
-    mutating func shown() -> Shown {
+    /// The output's end and, `withHead`, its beginning too. Also opens the file if cleaning has made the output too long.
+    mutating func shown(withHead: Bool = false) -> Shown {
         var clean = CleanText.clean(newest.drop { totalBytes > newest.count && $0 & 0xC0 == 0x80 })
         // A final line feed ends the last line; it does not begin another one.
         if clean.last == UInt8(ascii: "\n") { clean.removeLast() }
@@ -60,7 +68,23 @@ struct CommandOutput: ~Copyable {
         // Of the whole output as it came, not of what was kept and cleaned of it.
         truncation.totalBytes = totalBytes
         truncation.totalLines = lineFeeds + (newest.last == UInt8(ascii: "\n") ? 0 : 1)
-        return Shown(text: truncation.content, truncation: truncation, filePath: fileHasFailed ? nil : filePath)
+        var shown = Shown(text: truncation.content, truncation: truncation, filePath: fileHasFailed ? nil : filePath)
+        if withHead, truncation.isTruncated { addHead(to: &shown) }
+        return shown
+    }
+
+    /// Puts whole lines of the beginning in front, as far as the end does not hold them already.
+    private func addHead(to shown: inout Shown) {
+        let hidden = shown.truncation.totalLines - shown.truncation.outputLines
+        // Its last line may be cut.
+        let kept = CleanText.clean(oldest.prefix(through: oldest.lastIndex(of: UInt8(ascii: "\n")) ?? -1))
+        let head = Truncation.head(
+            kept.dropLast(), maxLines: min(hidden, limits.outputHeadLines), maxBytes: limits.outputHeadBytes)
+        guard !kept.isEmpty, hidden > 0, head.outputLines > 0 else { return }
+        shown.headLines = head.outputLines
+        let omitted = hidden - head.outputLines
+        let gap = omitted == 0 ? "\n" : "\n\n[\(omitted) \(omitted == 1 ? "line" : "lines") left out]\n\n"
+        shown.text = head.content + gap + shown.text
     }
 
     // MARK: The file
@@ -73,7 +97,7 @@ struct CommandOutput: ~Copyable {
             let opened = try folder.createFile(Array(name.utf8), mode: 0o644)
             if let owner = workspace.owner { try opened.changeOwner(user: owner.userID, group: owner.groupID) }
             file = consume opened
-            filePath = "\(WorkspacePath.mountPoint)/.tau/\(name)"
+            filePath = "\(directoryName)/.tau/\(name)"
             writeToFile(newest)
         } catch {
             // The command's result counts for more than the file.

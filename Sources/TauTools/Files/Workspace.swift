@@ -12,27 +12,32 @@ final class Workspace: Sendable {
     /// Who owns what is made here; nil where the server is not root and everything is its own.
     let owner: ChildRequest.Identity?
     let limits: ToolLimits
+    let protected: ProtectedNames.Matcher
     private let threads: BlockingThreads
     /// One change at a time, so that calls of one batch on the same file do not undo each other.
     private let changes = FairQueue<Int>(places: 1, maxWaiting: 1024)
 
     init(
         directory: Directory, hostPath: String, owner: ChildRequest.Identity?, limits: ToolLimits,
-        threads: BlockingThreads
+        protected: ProtectedNames.Matcher, threads: BlockingThreads
     ) {
         self.directory = directory
         self.hostPath = hostPath
         self.owner = owner
         self.limits = limits
+        self.protected = protected
         self.threads = threads
     }
 
     /// The workspace of that name, made if it does not exist.
     static func open(
-        _ name: String, in root: WorkspaceRoot, limits: ToolLimits, threads: BlockingThreads
+        _ name: String, in root: WorkspaceRoot, limits: ToolLimits, protected: ProtectedNames.Matcher,
+        threads: BlockingThreads
     ) async throws(SystemError) -> Workspace {
         let (directory, path) = try await threads.run { () throws(SystemError) in try root.open(name) }
-        return Workspace(directory: directory, hostPath: path, owner: root.owner, limits: limits, threads: threads)
+        return Workspace(
+            directory: directory, hostPath: path, owner: root.owner, limits: limits, protected: protected,
+            threads: threads)
     }
 
     /// Runs work that only reads.
@@ -62,19 +67,46 @@ final class Workspace: Sendable {
 
     /// Reads a regular file of at most `limit` bytes.
     func read(_ path: WorkspacePath, limit: Int) throws(ToolFailure) -> Content {
+        let content = try withFile(path) { file, status throws(SystemError) in
+            try file.readAll(limit: limit).map { Content(bytes: $0, status: status) }
+        }
+        guard let content else { throw Self.tooLarge(path, limit: limit) }
+        return content
+    }
+
+    /// Opens a regular file that may be read, for as long as `body` runs.
+    private func withFile<Value>(
+        _ path: WorkspacePath, _ body: (borrowing FileDescriptor, FileStatus) throws(SystemError) -> Value
+    ) throws(ToolFailure) -> Value {
+        try checkReading(path)
+        let opened: OpenFile
         do throws(SystemError) {
-            let file = try directory.openFile(path.bytes, links: .followedBeneath)
+            opened = try OpenFile(directory.openFile(path.bytes, links: .followedBeneath))
+        } catch {
+            throw ToolFailure(error, path: path)
+        }
+        try checkOpened(opened.file, opened.status, path)
+        do throws(SystemError) {
+            return try body(opened.file, opened.status)
+        } catch {
+            throw ToolFailure(error, path: path)
+        }
+    }
+
+    private struct OpenFile: ~Copyable {
+        let file: FileDescriptor
+        let status: FileStatus
+
+        /// Throws for what is not a regular file.
+        init(_ file: consuming FileDescriptor) throws(SystemError) {
             let status = try file.status()
             switch status.kind {
             case .regular: break
             case .directory: throw SystemError(call: "read", code: EISDIR)
             default: throw SystemError(call: "read", code: ENXIO)
             }
-            guard let bytes = try file.readAll(limit: limit) else { throw SystemError(call: "read", code: EFBIG) }
-            return Content(bytes: bytes, status: status)
-        } catch {
-            if error.code == EFBIG { throw Self.tooLarge(path, limit: limit) }
-            throw ToolFailure(error, path: path)
+            self.file = file
+            self.status = status
         }
     }
 
@@ -99,18 +131,30 @@ final class Workspace: Sendable {
         guard let (components, name) = path.directoryAndName else {
             throw ToolFailure(.invalidArguments, "\(path.text) does not name a file")
         }
+        try checkWriting(path.components, path)
         do throws(SystemError) {
             let parent = try makeDirectories(components)
+            guard let place = self.components(of: parent.descriptor) else {
+                throw SystemError(call: "write", code: EXDEV)
+            }
+            guard !protected.isProtectedFromWriting(place + [name]) else { throw Self.isProtected }
             try replace(name, in: parent, with: bytes, replacing: expected)
         } catch {
-            if error == Self.changedMeanwhile {
+            switch error {
+            case Self.changedMeanwhile:
                 throw ToolFailure(.failed, "\(path.text) was changed by something else meanwhile; read it again")
+            case Self.hasOtherNames:
+                throw ToolFailure(
+                    .denied, "\(path.text) has other names (hard links) and is not written; copy it first")
+            case Self.isProtected: throw Self.protectedFromWriting(path)
+            default: throw ToolFailure(error, path: path)
             }
-            throw ToolFailure(error, path: path)
         }
     }
 
     private static let changedMeanwhile = SystemError(call: "replace", code: ESTALE)
+    private static let hasOtherNames = SystemError(call: "replace", code: EMLINK)
+    private static let isProtected = SystemError(call: "replace", code: EACCES)
 
     private func replace(
         _ name: [UInt8], in parent: Directory, with bytes: [UInt8], replacing expected: FileStatus?
@@ -118,7 +162,9 @@ final class Workspace: Sendable {
         var mode: UInt32 = 0o644
         if let old = try parent.statusIfPresent(of: name) {
             switch old.kind {
-            case .regular: mode = old.permissions & 0o777
+            case .regular:
+                guard old.linkCount == 1 else { throw Self.hasOtherNames }
+                mode = old.permissions & 0o777
             case .symbolicLink: break
             case .directory: throw SystemError(call: "replace", code: EISDIR)
             case .special: throw SystemError(call: "replace", code: ENXIO)

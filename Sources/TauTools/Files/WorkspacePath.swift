@@ -64,6 +64,8 @@ struct WorkspacePath: Hashable, Sendable {
         return (components, name)
     }
 
+    var components: [[UInt8]] { bytes.split(separator: UInt8(ascii: "/")).map(Array.init) }
+
     /// For messages.
     var text: String { String(decoding: bytes, as: UTF8.self) }
 }

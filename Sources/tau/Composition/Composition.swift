@@ -58,8 +58,13 @@ struct Composition {
             configuration: configuration.tools,
             threads: BlockingThreads(count: max(1, configuration.storage.threads / 2)))
         for listing in tools.listings {
-            guard let reason = listing.unavailable else { continue }
-            logger.warning("a tool is off", metadata: ["tool": "\(listing.definition.name)", "reason": "\(reason)"])
+            let name = listing.definition.name
+            if let reason = listing.unavailable {
+                logger.warning("a tool is off", metadata: ["tool": "\(name)", "reason": "\(reason)"])
+            }
+            if let note = listing.note {
+                logger.warning("a tool has weaker bounds", metadata: ["tool": "\(name)", "note": "\(note)"])
+            }
         }
         return AgentTools(catalog: tools)
     }

@@ -148,13 +148,15 @@ struct Settings {
     }
 
     func number(_ key: ConfigKey, _ range: ClosedRange<Double>) throws -> Double? {
-        guard let text = string(key) else { return reader.double(forKey: key) }
+        guard let text = string(key) ?? reader.double(forKey: key).map({ String($0) }) else { return nil }
         guard let number = Double(text), range.contains(number) else {
             throw ConfigurationFailure(
                 key: "\(key)", problem: "must be a number from \(range.lowerBound) to \(range.upperBound)")
         }
         return number
     }
+
+    func strings(_ key: ConfigKey) -> [String]? { reader.stringArray(forKey: key) }
 
     func choice(_ key: ConfigKey, _ choices: [String]) throws -> String? {
         guard let text = string(key) else { return nil }
@@ -195,21 +197,5 @@ extension RuntimeLimits {
             try settings.integer("models.retry.maxMilliseconds", 0...3_600_000) ?? retry.maxMilliseconds
         circuit.failures = try settings.integer("models.circuit.failures", 1...1_000_000) ?? circuit.failures
         circuit.openSeconds = try settings.integer("models.circuit.openSeconds", 1...86_400) ?? circuit.openSeconds
-    }
-}
-
-extension ToolsConfiguration {
-    fileprivate mutating func apply(_ settings: Settings) throws {
-        limits.commandTimeoutSeconds =
-            try settings.integer("tools.timeoutSeconds", 1...3600) ?? limits.commandTimeoutSeconds
-        limits.maxConcurrentCommands =
-            try settings.integer("tools.maxConcurrentCommands", 1...1024) ?? limits.maxConcurrentCommands
-        // Tools never run as root, so 0 is no user for them.
-        toolUserID = UInt32(try settings.integer("tools.userId", 1...4_294_967_294) ?? Int(toolUserID))
-        toolGroupID = UInt32(try settings.integer("tools.groupId", 1...4_294_967_294) ?? Int(toolGroupID))
-        for name in ["read", "write", "edit", "bash"] {
-            let choice = try settings.choice(ConfigKey("tools.policy.\(name)"), ToolPolicy.allCases.map(\.rawValue))
-            if let policy = choice.flatMap(ToolPolicy.init) { policies[name] = policy }
-        }
     }
 }

@@ -1,0 +1,5 @@
+#pragma once
+
+#include <linux/sched.h>
+#include <seccomp.h>
+#include <stdlib.h>

@@ -1,0 +1,43 @@
+internal import Configuration
+internal import TauCore
+internal import TauTools
+
+extension ToolsConfiguration {
+    /// Takes what `tools.…` says.
+    mutating func apply(_ settings: Settings) throws {
+        let commands = try settings.choice("tools.sandbox", Confinement.allCases.map(\.rawValue))
+        confinement = commands.flatMap(Confinement.init) ?? confinement
+        // Tools never run as root, so 0 is no user for them.
+        toolUserID = UInt32(try settings.integer("tools.userId", 1...4_294_967_294) ?? Int(toolUserID))
+        toolGroupID = UInt32(try settings.integer("tools.groupId", 1...4_294_967_294) ?? Int(toolGroupID))
+        for name in ["read", "write", "edit", "bash"] {
+            let choice = try settings.choice(ConfigKey("tools.policy.\(name)"), ToolPolicy.allCases.map(\.rawValue))
+            if let policy = choice.flatMap(ToolPolicy.init) { policies[name] = policy }
+        }
+        try limits.apply(settings)
+        try protectedNames.apply(settings)
+    }
+}
+
+extension ToolLimits {
+    fileprivate mutating func apply(_ settings: Settings) throws {
+        commandTimeoutSeconds = try settings.integer("tools.timeoutSeconds", 1...3600) ?? commandTimeoutSeconds
+        maxConcurrentCommands =
+            try settings.integer("tools.maxConcurrentCommands", 1...1024) ?? maxConcurrentCommands
+        maxCommandProcesses = try settings.integer("tools.maxProcesses", 8...100_000) ?? maxCommandProcesses
+        maxCommandMemoryBytes =
+            try settings.integer("tools.maxMemoryBytes", 16 << 20...1 << 50) ?? maxCommandMemoryBytes
+        maxCommandProcessors = try settings.number("tools.maxProcessors", 0.01...1024) ?? maxCommandProcessors
+        maxFileBytes = try settings.integer("tools.maxFileBytes", 1 << 10...1 << 50) ?? maxFileBytes
+        temporaryBytes = try settings.integer("tools.temporaryBytes", 1 << 16...1 << 40) ?? temporaryBytes
+        outputStopBytes = try settings.integer("tools.outputStopBytes", 1 << 16...1 << 40) ?? outputStopBytes
+    }
+}
+
+extension ProtectedNames {
+    fileprivate mutating func apply(_ settings: Settings) throws {
+        secrets = settings.strings("tools.protected.secrets") ?? secrets
+        exceptions = settings.strings("tools.protected.exceptions") ?? exceptions
+        readOnly = settings.strings("tools.protected.readOnly") ?? readOnly
+    }
+}
