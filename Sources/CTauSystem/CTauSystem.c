@@ -9,6 +9,7 @@
 #include <string.h>
 #include <sys/eventfd.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 #include <zlib.h>
@@ -23,6 +24,10 @@ int tau_exchange(int directory, const char *first, const char *second) {
 }
 
 int tau_pidfd_open(pid_t process) { return (int)syscall(SYS_pidfd_open, process, 0); }
+
+pid_t tau_thread_id(void) { return gettid(); }
+
+int tau_adopt_orphans(void) { return prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0); }
 
 int tau_event_descriptor(void) { return eventfd(0, EFD_CLOEXEC); }
 

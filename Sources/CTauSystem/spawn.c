@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/prctl.h>
+#include <linux/sched.h>
 #include <sched.h>
 #include <signal.h>
 #include <sys/mount.h>
@@ -66,13 +67,6 @@ static int arrange_descriptors(const struct tau_spawn_request *request, struct t
     }
     for (unsigned index = 0; index < count; index++) STEP("dup3", syscall(SYS_dup3, moved[index], index, 0));
     STEP("close_range", syscall(SYS_close_range, count, ~0U, 0));
-    return 0;
-}
-
-static int join_groups(const struct tau_spawn_request *request, struct tau_spawn_failure *failure) {
-    // "0" stands for the writing process.
-    for (unsigned index = 0; index < request->group_count; index++)
-        STEP("join a control group", syscall(SYS_write, request->groups[index], "0", (size_t)1));
     return 0;
 }
 
@@ -141,8 +135,7 @@ static int prepare_and_execute(const struct child *child) {
     STEP("setsid", syscall(SYS_setsid));
     syscall(SYS_umask, 022);
     if (reset_signals(failure) < 0) return -1;
-    // Before the descriptors are arranged, because that closes the groups' and the directories'.
-    if (join_groups(request, failure) < 0) return -1;
+    // Before the descriptors are arranged, because that closes the directories'.
     if (bind_directory(request, failure) < 0) return -1;
     if (change_directory(request, failure) < 0) return -1;
     if (arrange_descriptors(request, failure) < 0) return -1;
@@ -158,6 +151,59 @@ static int child_main(void *argument) {
     return 127;
 }
 
+// clone3 with a stack of the child's own, for what clone cannot do. The C library has no wrapper: in the child it must
+// not return through the frames of the parent.
+static long clone_into_group(struct child *child, char *stack, int *pidfd, int group_directory) {
+    struct clone_args arguments = {
+        .flags = CLONE_VM | CLONE_VFORK | CLONE_PIDFD | CLONE_INTO_CGROUP,
+        .pidfd = (uint64_t)(uintptr_t)pidfd,
+        .exit_signal = SIGCHLD,
+        .stack = (uint64_t)(uintptr_t)stack,
+        .stack_size = STACK_BYTES,
+        .cgroup = (uint64_t)group_directory,
+    };
+    long result;
+#if defined(__x86_64__)
+    register int (*body)(void *) __asm__("r12") = child_main;
+    register void *argument __asm__("r13") = child;
+    __asm__ volatile(
+        "syscall\n\t"
+        "test %%rax, %%rax\n\t"
+        "jnz 1f\n\t"
+        "xor %%ebp, %%ebp\n\t"
+        "mov %%r13, %%rdi\n\t"
+        "call *%%r12\n\t"
+        "hlt\n"
+        "1:"
+        : "=a"(result)
+        : "a"(SYS_clone3), "D"(&arguments), "S"(sizeof arguments), "r"(body), "r"(argument)
+        : "rcx", "r11", "memory", "cc");
+#elif defined(__aarch64__)
+    register long number __asm__("x8") = SYS_clone3;
+    register long first __asm__("x0") = (long)&arguments;
+    register long second __asm__("x1") = sizeof arguments;
+    register int (*body)(void *) __asm__("x19") = child_main;
+    register void *argument __asm__("x20") = child;
+    __asm__ volatile(
+        "svc #0\n\t"
+        "cbnz x0, 1f\n\t"
+        "mov x29, xzr\n\t"
+        "mov x0, x20\n\t"
+        "blr x19\n\t"
+        "brk #0\n"
+        "1:"
+        : "+r"(first)
+        : "r"(number), "r"(second), "r"(body), "r"(argument)
+        : "memory", "cc");
+    result = first;
+#else
+    result = -ENOSYS;
+#endif
+    if (result >= 0) return result;
+    errno = (int)-result;
+    return -1;
+}
+
 pid_t tau_spawn(const struct tau_spawn_request *request, int *pidfd, struct tau_spawn_failure *failure) {
     _Alignas(16) char stack[STACK_BYTES];
     struct child child = {.request = request, .failure = failure};
@@ -167,7 +213,10 @@ pid_t tau_spawn(const struct tau_spawn_request *request, int *pidfd, struct tau_
     // two signals that the C library keeps for itself.
     uint64_t all = ~UINT64_C(0), previous = 0;
     syscall(SYS_rt_sigprocmask, SIG_SETMASK, &all, &previous, (size_t)KERNEL_SIGNAL_SET_BYTES);
-    int process = clone(child_main, stack + STACK_BYTES, CLONE_VM | CLONE_VFORK | CLONE_PIDFD | SIGCHLD, &child, pidfd);
+    int process =
+        request->group_directory >= 0
+            ? (int)clone_into_group(&child, stack, pidfd, request->group_directory)
+            : clone(child_main, stack + STACK_BYTES, CLONE_VM | CLONE_VFORK | CLONE_PIDFD | SIGCHLD, &child, pidfd);
     int error = errno;
     syscall(SYS_rt_sigprocmask, SIG_SETMASK, &previous, NULL, (size_t)KERNEL_SIGNAL_SET_BYTES);
     if (process < 0) {

@@ -1,5 +1,6 @@
 internal import CTauSystem
 internal import Glibc
+internal import Synchronization
 
 /// What a child process is to be.
 package struct ChildRequest: Sendable {
@@ -13,8 +14,8 @@ package struct ChildRequest: Sendable {
     package var output: Int32
     /// Become descriptors 3, 4, … in this order, at most eight. Everything else of the server's is closed in the child.
     package var inherited: [Int32] = []
-    /// Open `cgroup.procs` files of the control groups that the child joins, at most four.
-    package var controlGroups: [Int32] = []
+    /// A directory of control groups version 2 in which the child is born. In version 1 it is born where the thread is.
+    package var controlGroup: Int32?
     /// The child's working directory; nil is the root.
     package var directory: Int32?
     /// A directory that appears at a fixed path, in a mount namespace of the child's own. Needs root.
@@ -114,6 +115,32 @@ package struct ChildProcess: ~Copyable, Sendable {
     }
 }
 
+extension WorkerThread {
+    /// Starts a child that this thread is the parent of. Blocks.
+    package func spawn(_ request: ChildRequest) throws(SystemError) -> ChildProcess {
+        let spawned = run {
+            Result { () throws(SystemError) in SpawnedChild(try ChildProcess.spawn(request)) }
+        }
+        return try spawned.get().take()
+    }
+}
+
+/// A child on its way from one thread to another.
+private final class SpawnedChild: Sendable {
+    private let child: Mutex<ChildProcess?>
+
+    init(_ child: consuming ChildProcess) { self.child = Mutex(child) }
+
+    func take() -> ChildProcess {
+        guard let child = child.withLock({ $0.take() }) else { preconditionFailure("a child is taken once") }
+        return child
+    }
+}
+
+/// Makes this process the parent of its children's orphans, which otherwise fall to the machine's first process and
+/// count as running until that one notices. For programs whose only children are `ChildProcess`es.
+package func adoptOrphans() { _ = tau_adopt_orphans() }
+
 /// Waits until a child's child has ended, but not longer than the given time.
 ///
 /// Orphans go to the first process of the machine or container. If that is the server, it must also remove them from
@@ -141,9 +168,7 @@ extension ChildRequest {
         raw.max_processes = UInt64(limits.processes ?? 0)
         raw.max_data_bytes = UInt64(limits.dataBytes ?? 0)
         raw.directory = directory ?? -1
-        precondition(controlGroups.count <= Int(TAU_SPAWN_MAX_GROUPS), "too many control groups")
-        raw.group_count = UInt32(controlGroups.count)
-        withUnsafeMutableBytes(of: &raw.groups) { $0.copyBytes(from: controlGroups.withUnsafeBytes(Array.init)) }
+        raw.group_directory = controlGroup ?? -1
         precondition(inherited.count <= Int(TAU_SPAWN_MAX_INHERITED), "too many inherited descriptors")
         raw.inherited_count = UInt32(inherited.count)
         withUnsafeMutableBytes(of: &raw.inherited) { $0.copyBytes(from: inherited.withUnsafeBytes(Array.init)) }

@@ -31,9 +31,7 @@ package struct BuiltInTools: ToolCatalog {
         guard configuration.toolUserID != 0, configuration.toolGroupID != 0 else {
             throw ToolFailure(.unavailable, "The tools must not run as root")
         }
-        let identity =
-            geteuid() == 0
-            ? ChildRequest.Identity(userID: configuration.toolUserID, groupID: configuration.toolGroupID) : nil
+        let identity = configuration.toolIdentity
         let root: WorkspaceRoot
         do throws(SystemError) {
             root = try await threads.run { () throws(SystemError) in
@@ -117,4 +115,9 @@ package struct BuiltInTools: ToolCatalog {
 
 extension ToolsConfiguration {
     func policy(of tool: String) -> ToolPolicy { policies[tool] ?? .allow }
+
+    /// Whom commands run as; nil where they can only be the server's own user.
+    var toolIdentity: ChildRequest.Identity? {
+        geteuid() == 0 ? .init(userID: toolUserID, groupID: toolGroupID) : nil
+    }
 }

@@ -16,6 +16,12 @@ int tau_exchange(int directory, const char *first, const char *second);
 /// A pidfd for a process of any parent.
 int tau_pidfd_open(pid_t process);
 
+/// The kernel's number of the calling thread.
+pid_t tau_thread_id(void);
+
+/// prctl(PR_SET_CHILD_SUBREAPER).
+int tau_adopt_orphans(void);
+
 /// A close-on-exec eventfd.
 int tau_event_descriptor(void);
 
@@ -37,7 +43,7 @@ ssize_t tau_find(const void *haystack, size_t haystack_count, const void *needle
 /// The CRC-32 of bytes (RFC 1952), as zlib computes it.
 uint32_t tau_checksum(const void *bytes, size_t count);
 
-enum { TAU_SPAWN_MAX_INHERITED = 8, TAU_SPAWN_MAX_GROUPS = 4 };
+enum { TAU_SPAWN_MAX_INHERITED = 8 };
 
 /// What a child is to be. A limit of 0 is left as it is.
 struct tau_spawn_request {
@@ -51,9 +57,8 @@ struct tau_spawn_request {
     /// Become descriptors 3, 4, … in this order; everything else is closed.
     int inherited[TAU_SPAWN_MAX_INHERITED];
     unsigned inherited_count;
-    /// Open `cgroup.procs` files of control groups that the child joins before anything else.
-    int groups[TAU_SPAWN_MAX_GROUPS];
-    unsigned group_count;
+    /// If not -1: a directory of control groups version 2 in which the child is born.
+    int group_directory;
     /// If not -1, the child's working directory; otherwise that is "/".
     int directory;
     /// If not -1: a directory that is bound onto `bind_target` in a mount namespace of the child's own.

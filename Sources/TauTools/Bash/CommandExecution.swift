@@ -13,8 +13,8 @@ enum CommandEnd: Sendable, Hashable {
 
 /// One command, from its start to the end of everything that it started.
 ///
-/// It keeps a thread of its own all the time: bubblewrap dies with the thread that spawned it, and threads of a pool
-/// may end at any moment.
+/// It keeps a thread of its own all the time: bubblewrap dies with the thread that spawned it, which is this one or its
+/// control group's, and threads of a pool may end at any moment.
 struct CommandExecution: Sendable {
     let command: String
     let timeoutSeconds: Double
@@ -80,10 +80,10 @@ struct CommandExecution: Sendable {
     ) throws(SystemError) -> CommandEnd {
         let pipe = try Pipe()
         let files = try Sandbox.Files(sandbox)
-        let child = try ChildProcess.spawn(
-            sandbox.request(
-                command: command, workspace: workspace, output: pipe.writing.number, files: files, group: group,
-                timeoutSeconds: Int(timeoutSeconds.rounded(.up))))
+        let request = sandbox.request(
+            command: command, workspace: workspace, output: pipe.writing.number, files: files, isGrouped: group != nil,
+            timeoutSeconds: Int(timeoutSeconds.rounded(.up)))
+        let child = try spawn(request, in: group)
         // Only the child's own copies may keep the pipes open, or their ends would never come.
         let reading = pipe.closingWritingEnd()
         let information = files.closingChildsEnds()
@@ -99,6 +99,11 @@ struct CommandExecution: Sendable {
         let status = child.reap()
         waitForSandbox(information)
         return end ?? .exited(status)
+    }
+
+    private func spawn(_ request: ChildRequest, in group: ControlGroup?) throws(SystemError) -> ChildProcess {
+        if let group { return try group.spawn(request) }
+        return try ChildProcess.spawn(request)
     }
 
     /// Reads until the command ends, by itself (nil) or because it has to.
@@ -156,14 +161,17 @@ struct CommandExecution: Sendable {
     /// Waits until the sandbox's first process is gone, which the kernel lets go only after all others in there. By
     /// then it has been killed, so this takes no time worth mentioning.
     private func waitForSandbox(_ information: borrowing FileDescriptor) {
-        do throws(SystemError) {
-            guard try waitForInput([information.number], milliseconds: 0)[0],
-                let value = try? JSONValue(parsing: information.read(atMost: 4096)),
-                let process = value["child-pid"]?.integer
-            else { return }
-            waitForEnd(ofOrphan: Int32(clamping: process), milliseconds: 1000)
-        } catch {
-            // The kill does not depend on it.
-        }
+        guard let process = Sandbox.firstProcess(information) else { return }
+        waitForEnd(ofOrphan: process, milliseconds: 1000)
+    }
+}
+
+extension Sandbox {
+    /// Which process bubblewrap says is the sandbox's first; nil if it has not come so far.
+    static func firstProcess(_ information: borrowing FileDescriptor) -> Int32? {
+        guard let isReady = try? waitForInput([information.number], milliseconds: 0)[0], isReady,
+            let bytes = try? information.read(atMost: 4096), let value = try? JSONValue(parsing: bytes)
+        else { return nil }
+        return value["child-pid"]?.integer.map { Int32(clamping: $0) }
     }
 }

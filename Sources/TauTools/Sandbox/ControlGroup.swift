@@ -21,30 +21,53 @@ final class ControlGroup: Sendable {
     }
 
     private let directories: [ControlGroupDirectory]
-    /// The `cgroup.procs` file of each directory, kept open: joining is one write.
-    private let members: [Members]
-
-    private final class Members: Sendable {
-        let file: FileDescriptor
-        init(_ file: consuming FileDescriptor) { self.file = file }
-    }
+    /// The directory of version 2, in which children can be born.
+    private let unified: Directory?
+    /// The thread that is in the version 1 part, so that its children are born there. Moving a process into a group
+    /// costs some 20 ms when nothing has been moved for a while: the kernel waits for all processors.
+    private let thread: WorkerThread
+    private let threadID: Int32
 
     /// Makes the directories, or uses what is left of an earlier command, and sets the limits.
     init(name: String, in parents: [ControlGroupDirectory], limits: ControlGroups.Limits) throws(SystemError) {
+        var limits = limits
+        // The thread counts.
+        limits.processes += 1
         var directories: [ControlGroupDirectory] = []
-        var members: [Members] = []
         for parent in parents {
             let directory = try parent.makeChild(name)
             try directory.apply(limits)
-            members.append(Members(try directory.openForWriting("cgroup.procs")))
             directories.append(directory)
         }
         self.directories = directories
-        self.members = members
+        unified = try directories.first(where: \.isUnified).map { directory throws(SystemError) in
+            try Directory(path: directory.path)
+        }
+        thread = try WorkerThread()
+        let entered = thread.run { [directories] in
+            Result { () throws(SystemError) in
+                for directory in directories where !directory.isUnified { try directory.write("0", to: "tasks") }
+                return WorkerThread.currentNumber
+            }
+        }
+        threadID = try entered.get()
     }
 
-    /// What a child inherits for joining.
-    var joining: [Int32] { members.map { $0.file.number } }
+    /// Starts a child in the group. Blocks.
+    func spawn(_ request: ChildRequest) throws(SystemError) -> ChildProcess {
+        var request = request
+        request.controlGroup = unified?.descriptor.number
+        return try thread.spawn(request)
+    }
+
+    /// Whether nothing counts against the limits any more.
+    var isEmpty: Bool {
+        directories.allSatisfy { directory in
+            guard directory.controllers.contains(.pids) else { return true }
+            // In version 1 the thread counts.
+            return readSmallFile(directory.path + "/pids.current") == (directory.isUnified ? "0\n" : "1\n")
+        }
+    }
 
     func events() -> Events {
         var events = Events()
@@ -65,7 +88,7 @@ final class ControlGroup: Sendable {
     func killAll() -> Bool {
         let deadline = monotonicMilliseconds() + 1000
         while true {
-            let processes = directories.first?.processes() ?? []
+            let processes = (directories.first?.tasks() ?? []).filter { $0 != threadID }
             if processes.isEmpty { return true }
             for process in processes { _ = kill(process, SIGKILL) }
             guard monotonicMilliseconds() < deadline, let first = processes.first else { return false }
@@ -74,7 +97,13 @@ final class ControlGroup: Sendable {
         }
     }
 
+    /// Leaves the group and removes it.
     func remove() {
+        thread.run { [directories] in
+            for directory in directories where !directory.isUnified {
+                directory.release(thread: WorkerThread.currentNumber)
+            }
+        }
         for directory in directories { directory.remove() }
     }
 }
@@ -98,6 +127,13 @@ struct ControlGroupDirectory: Sendable, Hashable {
     }
 
     func remove() { _ = rmdir(path) }
+
+    /// Moves a thread back to where the process is, for a group with members cannot be removed.
+    func release(thread: Int32) {
+        var above = self
+        for _ in 0..<2 { above.path = String(above.path[..<(above.path.lastIndex(of: "/") ?? above.path.startIndex)]) }
+        try? above.write(String(thread), to: "tasks")
+    }
 
     /// The kernel's documentation: admin-guide/cgroup-v1 and admin-guide/cgroup-v2.
     func apply(_ limits: ControlGroups.Limits) throws(SystemError) {
@@ -153,9 +189,11 @@ struct ControlGroupDirectory: Sendable, Hashable {
         return 0
     }
 
-    /// Not those that this process may not see, which read as 0.
-    func processes() -> [Int32] {
-        let text = readSmallFile("\(path)/cgroup.procs") ?? ""
+    /// Its processes, in version 1 its threads; not those that this process may not see, which read as 0.
+    ///
+    /// In version 1 the list of processes has the server's own, because of its thread.
+    func tasks() -> [Int32] {
+        let text = readSmallFile("\(path)/\(isUnified ? "cgroup.procs" : "tasks")") ?? ""
         return text.split(separator: "\n").compactMap { Int32($0) }.filter { $0 > 0 }
     }
 }

@@ -53,7 +53,8 @@ final class ControlGroups: Sendable {
     /// A group for one command, to be given back when it has ended.
     func take() throws(SystemError) -> ControlGroup {
         let (idle, number) = state.withLock { state -> (ControlGroup?, Int) in
-            if let group = state.idle.popLast() { return (group, 0) }
+            // The kernel counts processes until their parent, which may be the machine's first one, has taken notice.
+            if let index = state.idle.lastIndex(where: \.isEmpty) { return (state.idle.remove(at: index), 0) }
             state.made += 1
             return (nil, state.made)
         }
@@ -155,7 +156,7 @@ extension ControlGroupDirectory {
         do throws(SystemError) {
             try enableControllers()
         } catch  where error.code == EBUSY {
-            guard processes() == [getpid()] else { throw error }
+            guard tasks() == [getpid()] else { throw error }
             try makeChild("tau-server").write("0", to: "cgroup.procs")
             try enableControllers()
         }
@@ -180,7 +181,7 @@ extension ControlGroupDirectory {
                 var child = group
                 child.path += "/" + String(decoding: command, as: UTF8.self)
                 guard access(child.path + "/cgroup.procs", F_OK) == 0 else { continue }
-                for process in child.processes() { _ = kill(process, SIGKILL) }
+                for process in child.tasks() { _ = kill(process, SIGKILL) }
                 child.remove()
             }
             group.remove()

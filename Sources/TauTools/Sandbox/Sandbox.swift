@@ -52,7 +52,7 @@ struct Sandbox: Sendable {
     /// The child that runs a shell command in the workspace. Its files are the caller's to keep open until it is
     /// spawned.
     func request(
-        command: String, workspace: Workspace, output: Int32, files: borrowing Files, group: ControlGroup?,
+        command: String, workspace: Workspace, output: Int32, files: borrowing Files, isGrouped: Bool,
         timeoutSeconds: Int
     ) -> ChildRequest {
         var request: ChildRequest
@@ -65,12 +65,11 @@ struct Sandbox: Sendable {
             request.directory = workspace.directory.descriptor.number
         }
         request.identity = identity
-        request.controlGroups = group?.joining ?? []
         request.limits.openFiles = limits.maxOpenFiles
         request.limits.fileBytes = limits.maxFileBytes
         request.limits.lockedBytes = limits.maxLockedBytes
         request.limits.processorSeconds = timeoutSeconds * 2
-        if group == nil {
+        if !isGrouped {
             // Where commands share the server's user, its other processes would count too.
             request.limits.processes = identity == nil ? nil : limits.maxProcesses
             request.limits.dataBytes = limits.maxCommandMemoryBytes

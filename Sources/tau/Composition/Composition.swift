@@ -38,10 +38,12 @@ struct Composition {
             throw ConfigurationFailure(key: error.setting, problem: error.problem)
         }
         do {
+            // Beside the storage, because trying the sandbox takes as long as everything else together.
+            async let tools = makeTools(configuration, logger)
             let storage = try AgentStorage.jsonl(
                 directory: configuration.dataDirectory, configuration.storage, logger: logger)
             let agent = try await Agent(
-                storage: storage, models: models, tools: try await makeTools(configuration, logger),
+                storage: storage, models: models, tools: try await tools,
                 systemPrompt: configuration.systemPrompt, limits: configuration.runtime,
                 environment: .process(logger: logger))
             return Composition(
@@ -54,6 +56,7 @@ struct Composition {
     }
 
     private static func makeTools(_ configuration: ServerConfiguration, _ logger: Logger) async throws -> AgentTools {
+        adoptOrphans()
         let tools = try await BuiltInTools.make(
             configuration: configuration.tools,
             threads: BlockingThreads(count: max(1, configuration.storage.threads / 2)))
