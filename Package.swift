@@ -35,11 +35,15 @@ let package = Package(
         .target(name: "TauCore", swiftSettings: settings),
         .target(name: "TauWire", swiftSettings: settings),
         .target(name: "CTauSystem", linkerSettings: [.linkedLibrary("z")]),
+        .target(name: "CTauPattern", linkerSettings: [.linkedLibrary("re2")]),
         .systemLibrary(name: "CSeccomp", providers: [.apt(["libseccomp-dev"])]),
         .systemLibrary(name: "CUnicode", providers: [.apt(["libutf8proc-dev"])]),
         .target(
             name: "TauSystem",
-            dependencies: ["CTauSystem", .product(name: "NIOPosix", package: "swift-nio")],
+            dependencies: [
+                "CTauSystem", .product(name: "NIOConcurrencyHelpers", package: "swift-nio"),
+                .product(name: "NIOPosix", package: "swift-nio"),
+            ],
             swiftSettings: settings),
 
         // Floor 2: adapters behind the ports of TauCore. Siblings never import each other.
@@ -56,7 +60,8 @@ let package = Package(
         .target(
             name: "TauTools",
             dependencies: [
-                "TauCore", "TauSystem", "CSeccomp", "CUnicode", .product(name: "Logging", package: "swift-log"),
+                "TauCore", "TauSystem", "CSeccomp", "CTauPattern", "CUnicode",
+                .product(name: "Logging", package: "swift-log"),
             ],
             swiftSettings: settings),
         .target(
@@ -192,5 +197,5 @@ let package = Package(
                 .product(name: "Logging", package: "swift-log"),
             ],
             swiftSettings: settings),
-    ]
+    ], cxxLanguageStandard: .cxx17
 )

@@ -105,7 +105,16 @@ package final class Directory: Sendable {
     }
 
     /// Up to `limit` names in the directory, in no order, without `.` and `..`.
-    package func names(limit: Int) throws(SystemError) -> [[UInt8]] {
+    package func names(limit: Int) throws(SystemError) -> [[UInt8]] { try entries(limit: limit).map(\.name) }
+
+    /// A name in a directory and what it stands for; nil where the file system does not say without being asked.
+    package struct Entry: Sendable, Hashable {
+        package let name: [UInt8]
+        package let kind: FileStatus.Kind?
+    }
+
+    /// Up to `limit` entries, in no order, without `.` and `..`.
+    package func entries(limit: Int) throws(SystemError) -> [Entry] {
         // A fresh description, because reading moves its position. fdopendir takes the number over.
         let number = openat(descriptor.number, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC)
         guard number >= 0 else { throw .last("openat") }
@@ -115,17 +124,18 @@ package final class Directory: Sendable {
             throw error
         }
         defer { closedir(stream) }
-        var names: [[UInt8]] = []
-        while names.count < limit {
+        var entries: [Entry] = []
+        while entries.count < limit {
             errno = 0
             guard let entry = readdir(stream) else {
                 guard errno == 0 else { throw .last("readdir") }
                 break
             }
             let name = withUnsafeBytes(of: &entry.pointee.d_name) { Array($0.prefix { $0 != 0 }) }
-            if name != [0x2E] && name != [0x2E, 0x2E] { names.append(name) }
+            guard name != [0x2E] && name != [0x2E, 0x2E] else { continue }
+            entries.append(Entry(name: name, kind: FileStatus.Kind(directoryType: Int32(entry.pointee.d_type))))
         }
-        return names
+        return entries
     }
 
     func rename(_ name: [UInt8], into directory: Directory, as new: [UInt8]) -> Int32 {

@@ -94,6 +94,16 @@ package struct FileStatus: Sendable, Hashable {
         case regular, directory, symbolicLink
         /// A FIFO, a socket or a device.
         case special
+
+        init?(directoryType: Int32) {
+            switch directoryType {
+            case Int32(DT_REG): self = .regular
+            case Int32(DT_DIR): self = .directory
+            case Int32(DT_LNK): self = .symbolicLink
+            case Int32(DT_UNKNOWN): return nil
+            default: self = .special
+            }
+        }
     }
 
     package let kind: Kind

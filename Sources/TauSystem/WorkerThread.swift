@@ -1,5 +1,5 @@
 internal import CTauSystem
-internal import Dispatch
+internal import NIOConcurrencyHelpers
 internal import Synchronization
 
 /// A thread that lives as long as its owner and does one piece of work after another.
@@ -17,31 +17,39 @@ package final class WorkerThread: Sendable {
 
     deinit { work.give(nil) }
 
-    /// Runs `body` on the thread and blocks the caller until it is done. One caller at a time.
+    /// Runs `body` on the thread and blocks the caller until it is done.
     package func run<Value: Sendable>(_ body: @escaping @Sendable () -> Value) -> Value {
         let result = Mutex<Value?>(nil)
         work.give { result.withLock { $0 = body() } }
-        work.finished.wait()
+        work.waitUntilDone()
         guard let value = result.withLock({ $0 }) else { preconditionFailure("the work has been done") }
         return value
     }
 
     private final class Work: Sendable {
-        let finished = DispatchSemaphore(value: 0)
-        private let given = DispatchSemaphore(value: 0)
+        private enum State { case idle, given, done }
+
+        private let state = ConditionLock(value: State.idle)
         private let next = Mutex<(@Sendable () -> Void)?>(nil)
 
+        /// Waits for its turn if another caller is there. nil ends the thread.
         func give(_ body: (@Sendable () -> Void)?) {
+            state.lock(whenValue: .idle)
             next.withLock { $0 = body }
-            given.signal()
+            state.unlock(withValue: .given)
+        }
+
+        func waitUntilDone() {
+            state.lock(whenValue: .done)
+            state.unlock(withValue: .idle)
         }
 
         func doAll() {
             while true {
-                given.wait()
-                guard let body = next.withLock({ $0 }) else { return }
+                state.lock(whenValue: .given)
+                guard let body = next.withLock({ $0 }) else { return state.unlock() }
                 body()
-                finished.signal()
+                state.unlock(withValue: .done)
             }
         }
     }

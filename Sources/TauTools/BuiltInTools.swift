@@ -2,7 +2,7 @@ internal import Glibc
 package import TauCore
 package import TauSystem
 
-/// The tools that Tau brings along: `read`, `write`, `edit` and `bash`, in a workspace for each session.
+/// The tools that Tau brings along: `read`, `bash`, `edit`, `write`, `grep`, `find` and `ls`, in a workspace for each session.
 package struct BuiltInTools: ToolCatalog {
     package let listings: [ToolListing]
 
@@ -13,6 +13,7 @@ package struct BuiltInTools: ToolCatalog {
     private let selfTest: SandboxSelfTest
     private let commandSlots: FairQueue<SessionID>
     private let threads: BlockingThreads
+    private let usesRipgrep: Bool
 
     /// Makes the directory of the workspaces and tries the sandbox, which takes some ten milliseconds. Without a
     /// working sandbox there is no `bash`, and its listing says why.
@@ -21,12 +22,12 @@ package struct BuiltInTools: ToolCatalog {
     package static func make(
         configuration: ToolsConfiguration, threads: BlockingThreads
     ) async throws(ToolFailure) -> BuiltInTools {
-        try await make(configuration: configuration, threads: threads, sandboxPrograms: nil)
+        try await make(configuration: configuration, threads: threads, sandboxPrograms: nil, usesRipgrep: true)
     }
 
-    /// `sandboxPrograms` are the places where bubblewrap may be.
+    /// `sandboxPrograms` are the places where bubblewrap may be; without ripgrep the server searches itself.
     static func make(
-        configuration: ToolsConfiguration, threads: BlockingThreads, sandboxPrograms: [String]?
+        configuration: ToolsConfiguration, threads: BlockingThreads, sandboxPrograms: [String]?, usesRipgrep: Bool
     ) async throws(ToolFailure) -> BuiltInTools {
         guard configuration.toolUserID != 0, configuration.toolGroupID != 0 else {
             throw ToolFailure(.unavailable, "The tools must not run as root")
@@ -44,18 +45,19 @@ package struct BuiltInTools: ToolCatalog {
             root: root, configuration: configuration, threads: threads, programs: sandboxPrograms)
         return BuiltInTools(
             configuration: configuration, root: root, selfTest: selfTest, sandbox: await selfTest.run(),
-            threads: threads)
+            threads: threads, usesRipgrep: usesRipgrep)
     }
 
     private init(
         configuration: ToolsConfiguration, root: WorkspaceRoot, selfTest: SandboxSelfTest, sandbox: SandboxStatus,
-        threads: BlockingThreads
+        threads: BlockingThreads, usesRipgrep: Bool
     ) {
         self.configuration = configuration
         self.root = root
         self.selfTest = selfTest
         self.sandbox = sandbox
         self.threads = threads
+        self.usesRipgrep = usesRipgrep
         protected = ProtectedNames.Matcher(configuration.protectedNames)
         let limits = configuration.limits
         commandSlots = FairQueue(
@@ -69,6 +71,9 @@ package struct BuiltInTools: ToolCatalog {
                 unavailable: sandbox.problem, note: note),
             ToolListing(definition: EditTool.definition, policy: configuration.policy(of: "edit")),
             ToolListing(definition: WriteTool.definition, policy: configuration.policy(of: "write")),
+            ToolListing(definition: GrepTool.definition(limits), policy: configuration.policy(of: "grep")),
+            ToolListing(definition: FindTool.definition, policy: configuration.policy(of: "find")),
+            ToolListing(definition: ListTool.definition, policy: configuration.policy(of: "ls")),
         ]
     }
 
@@ -85,8 +90,21 @@ package struct BuiltInTools: ToolCatalog {
         if case .ready(let sandbox) = sandbox {
             tools.append(BashTool(workspace: workspace, sandbox: sandbox, session: session, slots: commandSlots))
         }
-        tools += [EditTool(workspace: workspace), WriteTool(workspace: workspace)]
+        tools += [
+            EditTool(workspace: workspace), WriteTool(workspace: workspace),
+            GrepTool(workspace: workspace, ripgrep: ripgrep(workspace, session)), FindTool(workspace: workspace),
+            ListTool(workspace: workspace),
+        ]
         return Toolbox(tools: tools.filter { configuration.policy(of: $0.definition.name) != .deny })
+    }
+
+    private func ripgrep(_ workspace: Workspace, _ session: SessionID) -> Ripgrep? {
+        guard usesRipgrep, case .ready(let sandbox) = sandbox, sandbox.bubblewrap != nil,
+            let program = Ripgrep.installed
+        else { return nil }
+        return Ripgrep(
+            program: program, workspace: workspace, sandbox: sandbox, session: session, slots: commandSlots,
+            hiddenNames: configuration.protectedNames.secrets)
     }
 
     /// Tries the sandbox again. Where it did not work at the start, commands stay off until the next one.

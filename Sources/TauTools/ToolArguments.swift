@@ -10,6 +10,12 @@ extension JSONObject {
     }
 
     /// nil where the argument is missing or null.
+    func optionalString(_ name: String) throws(ToolFailure) -> String? {
+        guard let value = self[name], !value.isNull else { return nil }
+        return try requiredString(name)
+    }
+
+    /// nil where the argument is missing or null.
     func optionalInteger(_ name: String) throws(ToolFailure) -> Int? {
         guard let value = self[name], !value.isNull else { return nil }
         guard let integer = value.integer else {

@@ -48,6 +48,22 @@ package struct ToolLimits: Sendable, Hashable {
     /// Replacements in one call of `edit`.
     package var maxEdits = 200
 
+    /// Bytes of a file that `grep` searches; larger ones are passed by.
+    package var maxSearchFileBytes = 16 << 20
+    /// Entries and depth of directories that `grep` and `find` go through.
+    package var maxSearchEntries = 1_000_000
+    package var maxSearchDepth = 128
+    /// Bytes of a pattern.
+    package var maxPatternBytes = 4096
+    /// Results of one call of `grep`, `find` or `ls`.
+    package var maxSearchResults = 10_000
+    /// Lines that `grep` shows around a match.
+    package var maxSearchContext = 50
+    /// Characters of a line that `grep` shows.
+    package var maxSearchLineCharacters = 500
+    /// Seconds that `grep` gets.
+    package var searchTimeoutSeconds = 60
+
     /// Seconds that a command gets when it does not ask for a time.
     package var commandTimeoutSeconds = 120
     /// Seconds that a command gets at most. More that is asked for is lowered to it.

@@ -16,7 +16,8 @@ final class TestServer: Sendable {
     let workspace: String
 
     init(
-        limits: ToolLimits = ToolLimits(), policies: [String: ToolPolicy] = [:], sandboxPrograms: [String]? = nil
+        limits: ToolLimits = ToolLimits(), policies: [String: ToolPolicy] = [:], sandboxPrograms: [String]? = nil,
+        usesRipgrep: Bool = true
     ) async throws {
         var template = Array("/tmp/tau-tools-XXXXXX".utf8CString)
         // The directory's mode is 0700: commands could not pass through it on their own.
@@ -24,7 +25,8 @@ final class TestServer: Sendable {
         try #require(mkdir(path + "/outside", 0o755) == 0)
         let configuration = ToolsConfiguration(workspaceRoot: path + "/workspaces", limits: limits, policies: policies)
         tools = try await BuiltInTools.make(
-            configuration: configuration, threads: BlockingThreads(count: 2), sandboxPrograms: sandboxPrograms)
+            configuration: configuration, threads: BlockingThreads(count: 2), sandboxPrograms: sandboxPrograms,
+            usesRipgrep: usesRipgrep)
         toolbox = try await tools.toolbox(for: SessionID(unchecked: "session-1"))
         workspace = path + "/workspaces/session-1"
         try createFile("\(path)/outside/secret", "SECRET")

@@ -28,7 +28,7 @@ import Testing
     static let allowed: [String: Set<String>] = [
         "TauCore": ["Synchronization"],
         "TauWire": ["Glibc"],
-        "TauSystem": ["CTauSystem", "Dispatch", "Glibc", "NIOPosix", "Synchronization"],
+        "TauSystem": ["CTauSystem", "Dispatch", "Glibc", "NIOConcurrencyHelpers", "NIOPosix", "Synchronization"],
         "TauProviders": [
             "TauCore", "TauWire", "AsyncHTTPClient", "Logging", "NIOCore", "NIOHTTP1", "Synchronization", "Glibc",
             "NIOFoundationEssentialsCompat", "FoundationEssentials",

@@ -39,11 +39,10 @@ struct BashTool: Tool {
         let timeout = try Self.timeoutSeconds(invocation.arguments, workspace.limits)
         try await slots.enterForTool(session)
         defer { slots.leave() }
-        let execution: CommandExecution
+        let execution: CommandExecution<CommandOutput>
         do throws(SystemError) {
-            execution = try CommandExecution(
-                command: command, timeoutSeconds: timeout, sandbox: sandbox, workspace: workspace,
-                report: invocation.report)
+            execution = try .shell(
+                command, timeoutSeconds: timeout, sandbox: sandbox, workspace: workspace, report: invocation.report)
         } catch {
             throw ToolFailure(.failed, "The command could not be started: \(error.reason)")
         }
@@ -76,7 +75,7 @@ struct BashTool: Tool {
     // MARK: Answer
 
     private static func answer(
-        _ outcome: CommandExecution.Outcome, timeoutSeconds: Double, _ limits: ToolLimits
+        _ outcome: CommandExecution<CommandOutput>.Outcome, timeoutSeconds: Double, _ limits: ToolLimits
     ) throws(ToolFailure) -> ToolOutput {
         let output = outcome.output
         let text = shownText(output) + events(outcome.events, limits)
@@ -93,7 +92,7 @@ struct BashTool: Tool {
             throw failure(.timedOut, "Command timed out after \(seconds) seconds")
         case .aborted:
             throw failure(.aborted, "Command aborted")
-        case .tooMuchOutput:
+        case .full:
             throw failure(
                 .tooLarge, "Command stopped because it wrote more than \(ByteCount.text(limits.outputStopBytes))")
         case .failed(let error):
@@ -136,4 +135,16 @@ struct BashTool: Tool {
 extension ToolLimits {
     /// A default that is longer than the maximum raises it: who sets one means it.
     var longestTimeoutSeconds: Int { max(commandTimeoutSeconds, maxCommandTimeoutSeconds) }
+}
+
+extension CommandExecution where Sink == CommandOutput {
+    /// A shell command, whose output is kept as the model gets it.
+    static func shell(
+        _ command: String, timeoutSeconds: Double, sandbox: Sandbox, workspace: Workspace,
+        report: @escaping @Sendable (ToolOutput) -> Void
+    ) throws(SystemError) -> Self {
+        try Self(.shell(command), timeoutSeconds: timeoutSeconds, sandbox: sandbox, workspace: workspace) {
+            CommandOutput(workspace: workspace, directoryName: sandbox.workspacePath, watcher: report)
+        }
+    }
 }

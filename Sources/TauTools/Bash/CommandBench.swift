@@ -44,7 +44,7 @@ package struct CommandBench: Sendable {
         let files = try Sandbox.Files(sandbox)
         let child = try ChildProcess.spawn(
             sandbox.request(
-                command: command, workspace: workspace, output: output, files: files, isGrouped: true,
+                .shell(command), workspace: workspace, output: output, files: files, isGrouped: true,
                 timeoutSeconds: 60))
         guard child.reap() == .code(0) else { throw SystemError(call: "bwrap", code: ECHILD) }
         return Sandbox.firstProcess(files.closingChildsEnds())

@@ -6,39 +6,65 @@ enum CommandEnd: Sendable, Hashable {
     case exited(ExitStatus)
     case timedOut
     case aborted
-    case tooMuchOutput
+    /// Whoever took the output wanted no more.
+    case full
     /// It could not be run or watched.
     case failed(SystemError)
+}
+
+/// Who takes a command's output, on the command's thread.
+protocol CommandSink: ~Copyable, SendableMetatype {
+    associatedtype Result: Sendable
+
+    mutating func append(_ bytes: [UInt8])
+    /// Whether no more is wanted: the command is stopped.
+    var isFull: Bool { get }
+    /// Tells watchers of what there is so far. Called when there is news, but not too often.
+    mutating func report()
+    mutating func finish() -> Result
+}
+
+/// A program in the sandbox.
+struct SandboxedProgram: Sendable {
+    /// The program's path first.
+    var arguments: [String]
+    /// Where it runs, as the sandbox names it.
+    var directory = WorkspacePath.mountPoint
+
+    static func shell(_ command: String) -> SandboxedProgram {
+        // One argument for the whole command: only the shell takes it apart.
+        SandboxedProgram(arguments: ["/bin/bash", "--noprofile", "--norc", "-c", command])
+    }
 }
 
 /// One command, from its start to the end of everything that it started.
 ///
 /// It keeps a thread of its own all the time: bubblewrap dies with the thread that spawned it, which is this one or its
 /// control group's, and threads of a pool may end at any moment.
-struct CommandExecution: Sendable {
-    let command: String
+struct CommandExecution<Sink: CommandSink & ~Copyable>: Sendable {
+    let program: SandboxedProgram
     let timeoutSeconds: Double
     let sandbox: Sandbox
     let workspace: Workspace
-    let report: @Sendable (ToolOutput) -> Void
+    let makeSink: @Sendable () -> Sink
     private let cancellation: EventDescriptor
 
     struct Outcome: Sendable {
         var end: CommandEnd
-        var output: CommandOutput.Shown
+        var output: Sink.Result
         /// What the command ran into, as far as the control group knows.
         var events = ControlGroup.Events()
     }
 
     init(
-        command: String, timeoutSeconds: Double, sandbox: Sandbox, workspace: Workspace,
-        report: @escaping @Sendable (ToolOutput) -> Void
+        _ program: SandboxedProgram, timeoutSeconds: Double, sandbox: Sandbox, workspace: Workspace,
+        makeSink: @escaping @Sendable () -> Sink
     ) throws(SystemError) {
-        self.command = command
+        self.program = program
         self.timeoutSeconds = timeoutSeconds
         self.sandbox = sandbox
         self.workspace = workspace
-        self.report = report
+        self.makeSink = makeSink
         cancellation = try EventDescriptor()
     }
 
@@ -49,8 +75,8 @@ struct CommandExecution: Sendable {
                 do throws(SystemError) {
                     try SystemThread.start { continuation.resume(returning: execute()) }
                 } catch {
-                    var nothing = CommandOutput(workspace: workspace, directoryName: sandbox.workspacePath)
-                    continuation.resume(returning: Outcome(end: .failed(error), output: nothing.shown(withHead: true)))
+                    var nothing = makeSink()
+                    continuation.resume(returning: Outcome(end: .failed(error), output: nothing.finish()))
                 }
             }
         } onCancel: {
@@ -59,29 +85,29 @@ struct CommandExecution: Sendable {
     }
 
     private func execute() -> Outcome {
-        var output = CommandOutput(workspace: workspace, directoryName: sandbox.workspacePath)
+        var output = makeSink()
         do throws(SystemError) {
             guard let groups = sandbox.groups else {
-                return Outcome(end: try execute(&output, in: nil), output: output.shown(withHead: true))
+                return Outcome(end: try execute(&output, in: nil), output: output.finish())
             }
             let group = try groups.take()
             defer { groups.giveBack(group) }
             let before = group.events()
             let end = try execute(&output, in: group)
             let events = group.events().subtracting(before)
-            return Outcome(end: end, output: output.shown(withHead: true), events: events)
+            return Outcome(end: end, output: output.finish(), events: events)
         } catch {
-            return Outcome(end: .failed(error), output: output.shown(withHead: true))
+            return Outcome(end: .failed(error), output: output.finish())
         }
     }
 
     private func execute(
-        _ output: inout CommandOutput, in group: ControlGroup?
+        _ output: inout Sink, in group: ControlGroup?
     ) throws(SystemError) -> CommandEnd {
         let pipe = try Pipe()
         let files = try Sandbox.Files(sandbox)
         let request = sandbox.request(
-            command: command, workspace: workspace, output: pipe.writing.number, files: files, isGrouped: group != nil,
+            program, workspace: workspace, output: pipe.writing.number, files: files, isGrouped: group != nil,
             timeoutSeconds: Int(timeoutSeconds.rounded(.up)))
         let child = try spawn(request, in: group)
         // Only the child's own copies may keep the pipes open, or their ends would never come.
@@ -108,7 +134,7 @@ struct CommandExecution: Sendable {
 
     /// Reads until the command ends, by itself (nil) or because it has to.
     private func watch(
-        _ endDescriptor: Int32, _ reading: borrowing FileDescriptor, _ output: inout CommandOutput
+        _ endDescriptor: Int32, _ reading: borrowing FileDescriptor, _ output: inout Sink
     ) throws(SystemError) -> CommandEnd? {
         let deadline = monotonicMilliseconds() + Int(timeoutSeconds * 1000)
         var nextReport = 0
@@ -118,8 +144,7 @@ struct CommandExecution: Sendable {
             let now = monotonicMilliseconds()
             if now >= deadline { return .timedOut }
             if hasNews, now >= nextReport {
-                let shown = output.shown()
-                report(ToolOutput(text: shown.text, details: shown.details))
+                output.report()
                 nextReport = now + workspace.limits.reportIntervalMilliseconds
                 hasNews = false
             }
@@ -132,26 +157,26 @@ struct CommandExecution: Sendable {
                 isOpen = try readPiece(reading, &output)
                 hasNews = isOpen
             }
-            if output.exceedsStopLimit { return .tooMuchOutput }
+            if output.isFull { return .full }
         }
     }
 
     /// Reads what was still under way when the command ended, but does not wait for the pipe's end, which a process
     /// that the command left behind can put off.
     private func drain(
-        _ reading: borrowing FileDescriptor, _ output: inout CommandOutput
+        _ reading: borrowing FileDescriptor, _ output: inout Sink
     ) throws(SystemError) -> CommandEnd? {
         let deadline = monotonicMilliseconds() + workspace.limits.outputGraceMilliseconds
         while true {
             let ready = try waitForInput([reading.number], milliseconds: deadline - monotonicMilliseconds())
             guard ready[0], try readPiece(reading, &output), monotonicMilliseconds() < deadline else { return nil }
-            if output.exceedsStopLimit { return .tooMuchOutput }
+            if output.isFull { return .full }
         }
     }
 
     /// False at the end of the pipe. Blocks unless there is something.
     private func readPiece(
-        _ reading: borrowing FileDescriptor, _ output: inout CommandOutput
+        _ reading: borrowing FileDescriptor, _ output: inout Sink
     ) throws(SystemError) -> Bool {
         let bytes = try reading.read(atMost: 65_536)
         output.append(bytes)

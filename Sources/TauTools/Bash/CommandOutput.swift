@@ -2,11 +2,12 @@ internal import TauCore
 internal import TauSystem
 
 /// What a running command has written: its newest part in memory, all of it in a file once it is too long to be shown.
-struct CommandOutput: ~Copyable {
+struct CommandOutput: ~Copyable, CommandSink {
     private let workspace: Workspace
     private let limits: ToolLimits
     /// How the model names the workspace.
     private let directoryName: String
+    private let watcher: @Sendable (ToolOutput) -> Void
     private var oldest: [UInt8] = []
     private var newest: [UInt8] = []
     private(set) var totalBytes = 0
@@ -16,13 +17,14 @@ struct CommandOutput: ~Copyable {
     private var filePath: String?
     private var fileHasFailed = false
 
-    init(workspace: Workspace, directoryName: String) {
+    init(workspace: Workspace, directoryName: String, watcher: @escaping @Sendable (ToolOutput) -> Void) {
+        self.watcher = watcher
         self.workspace = workspace
         self.directoryName = directoryName
         limits = workspace.limits
     }
 
-    var exceedsStopLimit: Bool { totalBytes > limits.outputStopBytes }
+    var isFull: Bool { totalBytes > limits.outputStopBytes }
 
     mutating func append(_ bytes: [UInt8]) {
         if oldest.count < limits.outputHeadBytes { oldest += bytes.prefix(limits.outputHeadBytes - oldest.count) }
@@ -40,8 +42,19 @@ struct CommandOutput: ~Copyable {
         if newest.count > kept * 2 { newest.removeFirst(newest.count - kept) }
     }
 
+    mutating func report() {
+        let shown = shown()
+        watcher(ToolOutput(text: shown.text, details: shown.details))
+    }
+
+    mutating func finish() -> Shown {
+        var shown = shown()
+        if shown.truncation.isTruncated { addHead(to: &shown) }
+        return shown
+    }
+
     /// The part of the output that fits into an answer, and its details.
-    struct Shown {
+    struct Shown: Sendable {
         var text: String
         /// How its end was cut out of the whole.
         var truncation: Truncation
@@ -58,8 +71,8 @@ struct CommandOutput: ~Copyable {
         }
     }
 
-    /// The output's end and, `withHead`, its beginning too. Also opens the file if cleaning has made the output too long.
-    mutating func shown(withHead: Bool = false) -> Shown {
+    /// The output's end. Also opens the file if cleaning has made the output too long.
+    private mutating func shown() -> Shown {
         var clean = CleanText.clean(newest.drop { totalBytes > newest.count && $0 & 0xC0 == 0x80 })
         // A final line feed ends the last line; it does not begin another one.
         if clean.last == UInt8(ascii: "\n") { clean.removeLast() }
@@ -68,9 +81,7 @@ struct CommandOutput: ~Copyable {
         // Of the whole output as it came, not of what was kept and cleaned of it.
         truncation.totalBytes = totalBytes
         truncation.totalLines = lineFeeds + (newest.last == UInt8(ascii: "\n") ? 0 : 1)
-        var shown = Shown(text: truncation.content, truncation: truncation, filePath: fileHasFailed ? nil : filePath)
-        if withHead, truncation.isTruncated { addHead(to: &shown) }
-        return shown
+        return Shown(text: truncation.content, truncation: truncation, filePath: fileHasFailed ? nil : filePath)
     }
 
     /// Puts whole lines of the beginning in front, as far as the end does not hold them already.

@@ -41,6 +41,9 @@ package struct ProtectedNames: Sendable {
             return Self.matches(folded, secrets) && !Self.matches(folded.suffix(1), exceptions)
         }
 
+        /// The components of a path that searches pass by, also where an exception would let `read` see it.
+        func isHidden(_ components: [[UInt8]]) -> Bool { Self.matches(Self.relevant(components), secrets) }
+
         /// The components of a path that tools must not change.
         func isProtectedFromWriting(_ components: [[UInt8]]) -> Bool {
             Self.matches(Self.relevant(components), readOnly) || isSecret(components)

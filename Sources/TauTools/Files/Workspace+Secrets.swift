@@ -69,15 +69,20 @@ extension Workspace {
     }
 
     /// Looks once more at what was opened: links and other names of a file may lead where its path does not say.
-    func checkOpened(_ file: borrowing FileDescriptor, _ status: FileStatus, _ path: WorkspacePath) throws(ToolFailure)
-    {
+    func checkOpened(
+        _ file: borrowing FileDescriptor, _ path: WorkspacePath, status: FileStatus? = nil
+    ) throws(ToolFailure) {
         guard let components = components(of: file) else {
             throw ToolFailure(.denied, "\(path.text) leads outside the workspace")
         }
         if protected.isSecret(components) { throw Self.secret(path) }
-        guard status.linkCount > 1, status.kind == .regular else { return }
-        let isSecret = secretFiles().contains { $0.device == status.device && $0.inode == status.inode }
-        if isSecret { throw Self.secret(path) }
+        guard let status, status.linkCount > 1 else { return }
+        if isSecret(status) { throw Self.secret(path) }
+    }
+
+    /// Whether a file is a secret one, whatever name it was found by.
+    func isSecret(_ status: FileStatus) -> Bool {
+        secretFiles().contains { $0.device == status.device && $0.inode == status.inode }
     }
 
     /// Where in the workspace something open is now; nil if it is not in it.

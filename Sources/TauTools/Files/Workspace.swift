@@ -57,6 +57,11 @@ final class Workspace: Sendable {
         return try await threads.run(body)
     }
 
+    /// See `BlockingThreads.concurrently`.
+    func concurrently<Value: Sendable>(_ count: Int, _ body: @escaping @Sendable (Int) -> Value?) -> [Value] {
+        threads.concurrently(count, body)
+    }
+
     // MARK: Reading
 
     /// A file's bytes and what tells this version of it from others.
@@ -74,6 +79,9 @@ final class Workspace: Sendable {
         return content
     }
 
+    /// Throws unless the path is that of a regular file that may be read.
+    func checkFile(_ path: WorkspacePath) throws(ToolFailure) { try withFile(path) { _, _ throws(SystemError) in } }
+
     /// Opens a regular file that may be read, for as long as `body` runs.
     private func withFile<Value>(
         _ path: WorkspacePath, _ body: (borrowing FileDescriptor, FileStatus) throws(SystemError) -> Value
@@ -85,7 +93,7 @@ final class Workspace: Sendable {
         } catch {
             throw ToolFailure(error, path: path)
         }
-        try checkOpened(opened.file, opened.status, path)
+        try checkOpened(opened.file, path, status: opened.status)
         do throws(SystemError) {
             return try body(opened.file, opened.status)
         } catch {

@@ -38,13 +38,13 @@ struct Bubblewrap: Sendable {
     }
 
     func request(
-        command: String, workspace: Workspace, output: Int32, files: borrowing Sandbox.Files
+        _ program: SandboxedProgram, workspace: Workspace, output: Int32, files: borrowing Sandbox.Files
     ) -> ChildRequest {
         let source = bindTarget ?? workspace.hostPath
         // Bubblewrap's own environment is empty; what the command gets stands in the arguments.
         var request = ChildRequest(
-            executable: program,
-            arguments: arguments(source: source, hidden: workspace.secretFiles(), command: command), environment: [],
+            executable: self.program,
+            arguments: arguments(source: source, hidden: workspace.secretFiles(), program), environment: [],
             output: output)
         request.inherited = [
             files.users.number, files.groups.number, files.information.writing.number, files.refusals.number,
@@ -63,7 +63,7 @@ struct Bubblewrap: Sendable {
         static let knownCalls = "7"
     }
 
-    private func arguments(source: String, hidden: [Workspace.SecretFile], command: String) -> [String] {
+    private func arguments(source: String, hidden: [Workspace.SecretFile], _ program: SandboxedProgram) -> [String] {
         let namespaces = [
             "--unshare-user", "--unshare-ipc", "--unshare-pid", "--unshare-uts", "--unshare-cgroup-try",
             "--unshare-net", "--disable-userns", "--die-with-parent", "--new-session", "--uid", "1000", "--gid", "1000",
@@ -86,7 +86,7 @@ struct Bubblewrap: Sendable {
         let devices = [
             "--proc", "/proc", "--dev", "/dev", "--size", String(limits.sharedMemoryBytes), "--tmpfs", "/dev/shm",
             "--size", String(limits.temporaryBytes), "--tmpfs", "/tmp", "--ro-bind", "/dev/null", "/proc/cmdline",
-            "--bind", source, WorkspacePath.mountPoint, "--chdir", WorkspacePath.mountPoint,
+            "--bind", source, WorkspacePath.mountPoint, "--chdir", program.directory,
         ]
         let masks = hidden.flatMap { file in
             let path = "\(WorkspacePath.mountPoint)/\(String(decoding: file.path, as: UTF8.self))"
@@ -94,6 +94,6 @@ struct Bubblewrap: Sendable {
                 ? ["--size", "4096", "--tmpfs", path, "--remount-ro", path] : ["--ro-bind", "/dev/null", path]
         }
         return namespaces + ["--clearenv"] + environment + system + devices + masks
-            + ["--remount-ro", "/dev", "--remount-ro", "/", "--", "/bin/bash"] + Sandbox.shell(command)
+            + ["--remount-ro", "/dev", "--remount-ro", "/", "--"] + program.arguments
     }
 }

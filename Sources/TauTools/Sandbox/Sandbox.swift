@@ -49,19 +49,19 @@ struct Sandbox: Sendable {
         return notes.isEmpty ? nil : notes.joined(separator: "; ")
     }
 
-    /// The child that runs a shell command in the workspace. Its files are the caller's to keep open until it is
+    /// The child that runs a program in the workspace. Its files are the caller's to keep open until it is
     /// spawned.
     func request(
-        command: String, workspace: Workspace, output: Int32, files: borrowing Files, isGrouped: Bool,
+        _ program: SandboxedProgram, workspace: Workspace, output: Int32, files: borrowing Files, isGrouped: Bool,
         timeoutSeconds: Int
     ) -> ChildRequest {
         var request: ChildRequest
         if let bubblewrap {
-            request = bubblewrap.request(command: command, workspace: workspace, output: output, files: files)
+            request = bubblewrap.request(program, workspace: workspace, output: output, files: files)
         } else {
             request = ChildRequest(
-                executable: "/bin/bash", arguments: Self.shell(command), environment: Self.environment("."),
-                output: output)
+                executable: program.arguments[0], arguments: Array(program.arguments.dropFirst()),
+                environment: Self.environment("."), output: output)
             request.directory = workspace.directory.descriptor.number
         }
         request.identity = identity
@@ -104,9 +104,6 @@ struct Sandbox: Sendable {
         /// Closes everything but the end from which the information is read, once the child has its own copies.
         consuming func closingChildsEnds() -> FileDescriptor { information.closingWritingEnd() }
     }
-
-    /// One argument for the whole command: only the shell takes it apart.
-    static func shell(_ command: String) -> [String] { ["--noprofile", "--norc", "-c", command] }
 
     /// The whole environment of a command.
     static func environment(_ home: String) -> [String] {

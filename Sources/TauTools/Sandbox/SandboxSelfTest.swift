@@ -65,8 +65,8 @@ struct SandboxSelfTest: Sendable {
         let listener = try Listener()
         let command = Self.attempts(
             neighbour: neighbour.hostPath, port: listener.port, hasGroups: sandbox.groups != nil)
-        let execution = try CommandExecution(
-            command: command, timeoutSeconds: 10, sandbox: sandbox, workspace: workspace, report: { _ in })
+        let execution = try CommandExecution.shell(
+            command, timeoutSeconds: 10, sandbox: sandbox, workspace: workspace, report: { _ in })
         let outcome = await execution.run()
         guard outcome.output.text == "held" else { return "\(outcome.end) \(outcome.output.text)" }
         guard sandbox.groups != nil else { return nil }

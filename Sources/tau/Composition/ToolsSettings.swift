@@ -10,7 +10,7 @@ extension ToolsConfiguration {
         // Tools never run as root, so 0 is no user for them.
         toolUserID = UInt32(try settings.integer("tools.userId", 1...4_294_967_294) ?? Int(toolUserID))
         toolGroupID = UInt32(try settings.integer("tools.groupId", 1...4_294_967_294) ?? Int(toolGroupID))
-        for name in ["read", "write", "edit", "bash"] {
+        for name in ["read", "bash", "edit", "write", "grep", "find", "ls"] {
             let choice = try settings.choice(ConfigKey("tools.policy.\(name)"), ToolPolicy.allCases.map(\.rawValue))
             if let policy = choice.flatMap(ToolPolicy.init) { policies[name] = policy }
         }

@@ -1,0 +1,30 @@
+internal import CTauPattern
+internal import TauCore
+
+/// A regular expression (RE2's syntax) or a literal text that lines are searched for. Time is linear in the text, whatever
+/// expression a model thinks of.
+final class LinePattern: Sendable {
+    // RE2 objects are constant once made, and their searches are safe on all threads at once (re2.h).
+    private nonisolated(unsafe) let pattern: OpaquePointer
+
+    init(_ expression: String, isLiteral: Bool, ignoresCase: Bool) throws(ToolFailure) {
+        var error = [CChar](repeating: 0, count: 200)
+        let bytes = Array(expression.utf8).map { CChar(bitPattern: $0) }
+        guard
+            let pattern = tau_pattern_make(bytes, bytes.count, isLiteral, ignoresCase, &error, error.count)
+        else {
+            let reason = String(decoding: error.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }, as: UTF8.self)
+            throw ToolFailure(.invalidArguments, "The pattern is not a regular expression: \(reason)")
+        }
+        self.pattern = pattern
+    }
+
+    deinit { tau_pattern_free(pattern) }
+
+    /// Where the first match at or after `start` begins.
+    func firstMatch(in text: UnsafeRawBufferPointer, from start: Int) -> Int? {
+        guard start <= text.count else { return nil }
+        let found = tau_pattern_find(pattern, text.baseAddress?.assumingMemoryBound(to: CChar.self), text.count, start)
+        return found < 0 ? nil : found
+    }
+}
