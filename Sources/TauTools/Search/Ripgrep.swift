@@ -36,7 +36,7 @@ struct Ripgrep: Sendable {
         case .timedOut: return SearchResult(hits: outcome.output.hits, isComplete: false)
         case .aborted: throw .aborted
         // Some files could not be read, such as those whose rights a command has taken away.
-        case .exited(.code(2)) where outcome.output.hits.matches > 0:
+        case .exited(.code(2)) where outcome.output.message.isEmpty:
             return SearchResult(hits: outcome.output.hits, isComplete: true)
         case .exited, .failed:
             throw ToolFailure(.failed, "The search failed: \(outcome.output.message)")

@@ -24,7 +24,7 @@ struct BenchCommand: AsyncParsableCommand {
     var only: [String] = []
 
     static let names = [
-        "append", "context", "open", "list", "sessions", "start", "turn", "parse", "loop", "waiting", "wire", "tools",
+        "append", "context", "open", "list", "sessions", "start", "turn", "parse", "loop", "waiting", "wire", "tools", "search",
     ]
 
     func run() async throws {
@@ -53,6 +53,8 @@ struct BenchCommand: AsyncParsableCommand {
         try await measure("waiting") { try await ServerBench(directory).cancelledCommands() }
         try await measure("wire") { try await ServerBench(directory).wire() }
         try await measure("tools") { try await ToolBench(directory).commands() }
+        try await measure("tools") { try await ToolBench(directory).files() }
+        try await measure("search") { try await ToolBench(directory).search() }
         if json {
             let members = figures.map { JSONObject.Member(key: $0.name, value: $0.json) }
             print(JSONValue.object(JSONObject(members: members)).text)

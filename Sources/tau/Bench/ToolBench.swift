@@ -57,3 +57,87 @@ struct ToolBench {
         ]
     }
 }
+
+// MARK: Files
+
+extension ToolBench {
+    func files() async throws -> [Figure] {
+        let tools = try await BuiltInTools.make(configuration: configuration, threads: threads)
+        let toolbox = try await tools.toolbox(for: Self.session)
+        guard let read = toolbox["read"], let write = toolbox["write"] else { return [] }
+        let content = (0..<200).map { "line \($0) of a file of ten thousand bytes, more or less\n" }.joined()
+        _ = try await write.run(Self.call(["path": "file", "content": .string(content)]))
+        let timings = try await time(2000) { _ = try await read.run(Self.call(["path": "file"])) }
+        return [Figure("read of 10 KB, p50", timings.percentile(0.5) * 1000, "µs", atMost: 60)]
+    }
+
+    func search() async throws -> [Figure] {
+        let tools = try await BuiltInTools.make(configuration: configuration, threads: threads)
+        let toolbox = try await tools.toolbox(for: Self.session)
+        guard let grep = toolbox["grep"], let find = toolbox["find"] else { return [] }
+        try makeFiles()
+        let call = Self.call(["pattern": "needle [0-9]+ here", "path": "many"])
+        // In turns with ripgrep alone.
+        var (ours, alone): ([Double], [Double]) = ([], [])
+        for round in 0..<8 {
+            let first = try await time(1) { _ = try await grep.run(call) }.percentile(0.5)
+            let second = try await time(1) { try await ripgrepAlone() }.percentile(0.5)
+            guard round > 0 else { continue }
+            ours.append(first)
+            alone.append(second)
+        }
+        let names = try await time(5) { _ = try await find.run(Self.call(["pattern": "*77.txt", "path": "many"])) }
+        let ratio = Timings(zip(ours, alone).map { $0 / $1 }).percentile(0.5)
+        return [
+            Figure("grep over 100,000 files", Timings(ours).percentile(0.5), "ms"),
+            Figure("the same ÷ ripgrep alone", ratio, "x", atMost: 1.3),
+            Figure("find over 100,000 files", names.percentile(0.5), "ms"),
+        ]
+    }
+
+    private func time(_ count: Int, _ body: () async throws -> Void) async throws -> Timings {
+        var timings: [Double] = []
+        for _ in 0..<count {
+            let start = clock.now
+            try await body()
+            timings.append((clock.now - start).milliseconds)
+        }
+        return Timings(timings)
+    }
+
+    private static func call(_ arguments: JSONValue) -> ToolInvocation {
+        ToolInvocation(callID: "call", arguments: arguments.object ?? JSONObject())
+    }
+
+    /// 1,000 directories of 100 files of half a kilobyte, ten of which hold what is searched.
+    private func makeFiles() throws {
+        let text = (0..<10).map { "some text of line \($0), which is not what is looked for\n" }.joined()
+        let root = try Directory(path: "\(configuration.workspaceRoot)/\(Self.session.rawValue)")
+        try root.makeDirectory(Array("many".utf8), mode: 0o755)
+        let many = try root.openDirectory(Array("many".utf8), links: .refused)
+        for number in 0..<1000 {
+            let name = Array("directory\(number)".utf8)
+            try many.makeDirectory(name, mode: 0o755)
+            let directory = try many.openDirectory(name, links: .refused)
+            for file in 0..<100 {
+                let needle = file == 42 && number % 100 == 0 ? "needle \(number) here\n" : ""
+                try directory.createFile(Array("\(file).txt".utf8), mode: 0o644).write(Array((text + needle).utf8))
+            }
+        }
+    }
+
+    private func ripgrepAlone() async throws {
+        let path = "\(configuration.workspaceRoot)/\(Self.session.rawValue)/many"
+        try await threads.run { () throws(SystemError) in
+            let directory = try Directory(path: path)
+            let null = try Directory(path: "/dev").openFile(Array("null".utf8), links: .refused)
+            var request = ChildRequest(
+                executable: "/usr/bin/rg",
+                arguments: [
+                    "--json", "--no-config", "--hidden", "--no-require-git", "--regexp", "needle [0-9]+ here", "./",
+                ], environment: [], output: null.number)
+            request.directory = directory.descriptor.number
+            _ = try ChildProcess.spawn(request).reap()
+        }
+    }
+}
