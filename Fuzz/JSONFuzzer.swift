@@ -16,7 +16,7 @@ public func fuzzJSON(_ data: UnsafePointer<UInt8>?, _ count: Int) -> Int32 {
     precondition(again.serialized == written, "what is written twice is the same")
     _ = try? JSONValue(parsing: bytes, limits: .request)
     if let object = value.object {
-        _ = ArgumentValidation(object, against: value)
+        if let schema = try? ArgumentSchema(value) { _ = schema.validate(object) }
         _ = Message(json: value)
     }
     return 0

@@ -15,7 +15,8 @@ public final class Agent: Sendable {
 
     /// Puts the parts together, and takes up runs that an earlier process has left waiting. Must be closed with `close`.
     ///
-    /// `environment` is for tests: the clock, the ids. Throws what the storage says if it cannot be read.
+    /// `environment` is for tests: the clock, the ids. Throws what the storage says if it cannot be read, and
+    /// what is wrong with a tool.
     public init(
         storage: AgentStorage, models: AgentModels, tools: AgentTools = .none, systemPrompt: String? = nil,
         limits: RuntimeLimits = RuntimeLimits(), environment: RuntimeEnvironment
@@ -23,7 +24,7 @@ public final class Agent: Sendable {
         self.storage = storage
         self.models = models
         logger = environment.logger
-        runtime = AgentRuntime(
+        runtime = try AgentRuntime(
             store: storage.sessions, runs: storage.runs, models: models.catalog, tools: tools.catalog,
             environment: environment, limits: limits, defaultSystemPrompt: systemPrompt)
         do {

@@ -158,8 +158,8 @@ extension AgentRuntime {
         logger[metadataKey: "session"] = "\(session.id)"
         logger[metadataKey: "run"] = "\(run.id)"
         return RunContext(
-            run: run, session: session, route: route, tools: tools, definitions: definitions, thinkingLevel: level,
-            defaultSystemPrompt: defaultSystemPrompt, maxTurns: maxTurns, maxCost: maxCost, limits: limits,
+            run: run, session: session, route: route, tools: tools, definitions: definitions, schemas: schemas,
+            thinkingLevel: level, defaultSystemPrompt: defaultSystemPrompt, maxTurns: maxTurns, maxCost: maxCost, limits: limits,
             environment: environment, runs: runs, logger: logger)
     }
 

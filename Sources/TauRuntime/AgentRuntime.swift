@@ -14,16 +14,21 @@ public final class AgentRuntime: Sendable {
     let runs: any RunStore
     let registry: RunRegistry
     let gates: ModelGates
+    /// By tool name.
+    let schemas: [String: ArgumentSchema]
     let environment: RuntimeEnvironment
     let limits: RuntimeLimits
     let defaultSystemPrompt: String?
     private let draining = Mutex(false)
 
+    /// Throws `invalidArguments` if a tool's parameters are not a schema that calls can be checked against, or two tools
+    /// have one name.
     public init(
         store: any SessionStore, runs: any RunStore, models: any ModelCatalog, tools: any ToolCatalog,
         environment: RuntimeEnvironment,
         limits: RuntimeLimits = RuntimeLimits(), defaultSystemPrompt: String?
-    ) {
+    ) throws(ToolFailure) {
+        schemas = try Self.schemas(of: tools.listings, patterns: environment.patterns)
         self.store = store
         self.runs = runs
         self.models = models
@@ -35,6 +40,23 @@ public final class AgentRuntime: Sendable {
         sessions = LiveSessions(store: store, environment: environment, limits: limits)
         registry = RunRegistry(limits: limits)
         gates = ModelGates(limits: limits, now: environment.now)
+    }
+
+    private static func schemas(
+        of listings: [ToolListing], patterns: ArgumentSchema.PatternCompiler?
+    ) throws(ToolFailure) -> [String: ArgumentSchema] {
+        var schemas: [String: ArgumentSchema] = [:]
+        for tool in listings.map(\.definition) {
+            guard schemas[tool.name] == nil else {
+                throw ToolFailure(.invalidArguments, "There are two tools with the name \(tool.name)")
+            }
+            do throws(ToolFailure) {
+                schemas[tool.name] = try ArgumentSchema(tool.parameters, patterns: patterns)
+            } catch {
+                throw ToolFailure(.invalidArguments, "The tool \(tool.name) cannot be registered. \(error.message)")
+            }
+        }
+        return schemas
     }
 
     // MARK: Drain

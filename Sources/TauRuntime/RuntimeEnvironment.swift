@@ -12,11 +12,14 @@ public struct RuntimeEnvironment: Sendable {
     /// This server's name, shown on runs.
     public var node: String
     public var logger: Logger
+    /// For `pattern` in the schemas of tools; without it such schemas are refused.
+    public var patterns: ArgumentSchema.PatternCompiler?
 
     public init(
         now: @escaping @Sendable () -> Timestamp, clock: any Clock<Duration> = ContinuousClock(),
         spread: @escaping @Sendable () -> Double = { Double.random(in: 0...1) },
-        identifiers: IdentifierSource = IdentifierSource(), node: String, logger: Logger
+        identifiers: IdentifierSource = IdentifierSource(), node: String, logger: Logger,
+        patterns: ArgumentSchema.PatternCompiler? = nil
     ) {
         self.now = now
         self.clock = clock
@@ -24,5 +27,6 @@ public struct RuntimeEnvironment: Sendable {
         self.identifiers = identifiers
         self.node = node
         self.logger = logger
+        self.patterns = patterns
     }
 }

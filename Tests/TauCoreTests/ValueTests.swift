@@ -145,13 +145,14 @@ import Testing
             ],
         ]
         func object(_ text: String) throws -> JSONObject { try #require(try JSONValue(parsing: text).object) }
-        let good = ArgumentValidation(try object(#"{"path":5,"count":"3","mode":"a","flag":"true"}"#), against: schema)
+        let good = try ArgumentSchema(schema).validate(
+            try object(#"{"path":5,"count":"3","mode":"a","flag":"true"}"#))
         #expect(good.problems.isEmpty)
         #expect(good.arguments["path"] == "5")
         #expect(good.arguments["count"] == 3)
         #expect(good.arguments["flag"] == true)
-        let bad = ArgumentValidation(
-            try object(#"{"count":0,"mode":"c","edits":[{"old":"x"},{}],"more":1}"#), against: schema)
+        let bad = try ArgumentSchema(schema).validate(
+            try object(#"{"count":0,"mode":"c","edits":[{"old":"x"},{}],"more":1}"#))
         #expect(bad.problems.map(\.path) == ["path", "count", "mode", "edits.1.old", "more"])
         let failure = ArgumentValidation.failure(tool: "edit", problems: bad.problems, received: JSONObject())
         #expect(failure.message.hasPrefix("Validation failed for tool \"edit\":\n  - path: is required\n"))

@@ -211,7 +211,7 @@ import Testing
         var limits = RuntimeLimits()
         limits.maxTurns = 8
         limits.circuit.failures = 1000
-        let runtime = AgentRuntime(
+        let runtime = try AgentRuntime(
             store: MemorySessionStore(), runs: MemoryRunStore(), models: RandomCatalog(random: provider),
             tools: PlainTools(), environment: environment, limits: limits, defaultSystemPrompt: "Help.")
         try await withThrowingTaskGroup(of: Void.self) { group in

@@ -142,10 +142,13 @@ struct RuntimeHarness {
                     })
             }, clock: waits ? ContinuousClock() : clock, spread: { 0 }, node: "test",
             logger: quiet)
-        runtime = AgentRuntime(
-            store: store, runs: runs, models: StubCatalog(stub: provider, fallback: fallback), tools: tools,
-            environment: environment, limits: limits,
-            defaultSystemPrompt: "You help.")
+        do throws(ToolFailure) {
+            runtime = try AgentRuntime(
+                store: store, runs: runs, models: StubCatalog(stub: provider, fallback: fallback), tools: tools,
+                environment: environment, limits: limits, defaultSystemPrompt: "You help.")
+        } catch {
+            preconditionFailure("the stub tools are registered: \(error)")
+        }
     }
 
     func use<Value: Sendable>(_ body: @Sendable (RuntimeHarness) async throws -> Value) async throws -> Value {

@@ -10,6 +10,8 @@ struct RunContext: Sendable {
     let tools: any ToolCatalog
     /// The tools that the model is told of.
     let definitions: [ToolDefinition]
+    /// By tool name, for checking calls.
+    let schemas: [String: ArgumentSchema]
     let thinkingLevel: ThinkingLevel
     /// For sessions without a prompt of their own.
     let defaultSystemPrompt: String?

@@ -84,10 +84,10 @@ struct ToolBatch {
 
     private func check(_ call: ToolCall, _ toolbox: Toolbox) -> Result<Ready, ToolFailure> {
         let isOffered = context.definitions.contains { $0.name.utf8.elementsEqual(call.name.utf8) }
-        guard isOffered, let tool = toolbox[call.name] else {
+        guard isOffered, let tool = toolbox[call.name], let schema = context.schemas[call.name] else {
             return .failure(ToolFailure(.unknownTool, "Tool \(call.name) not found"))
         }
-        let validation = ArgumentValidation(call.arguments, against: tool.definition.parameters)
+        let validation = schema.validate(call.arguments)
         guard validation.problems.isEmpty else {
             context.logger.info(
                 "validation_failed",

@@ -1,5 +1,5 @@
 internal import CTauPattern
-internal import TauCore
+package import TauCore
 
 /// A regular expression (RE2's syntax) or a literal text that lines are searched for. Time is linear in the text, whatever
 /// expression a model thinks of.
@@ -27,4 +27,11 @@ final class LinePattern: Sendable {
         let found = tau_pattern_find(pattern, text.baseAddress?.assumingMemoryBound(to: CChar.self), text.count, start)
         return found < 0 ? nil : found
     }
+}
+
+/// For `pattern` in schemas: RE2's syntax, anywhere in the text, in linear time.
+package let patternCompiler: ArgumentSchema.PatternCompiler = {
+    (expression) throws(ToolFailure) in
+    let pattern = try LinePattern(expression, isLiteral: false, ignoresCase: false)
+    return { text in Array(text.utf8).withUnsafeBytes { pattern.firstMatch(in: $0, from: 0) != nil } }
 }
