@@ -8,5 +8,5 @@ directory=$(mktemp -d)
 trap 'rm -rf "$directory"' EXIT
 answer=$(cd "$directory" && "$program")
 echo "$answer"
-grep -q 'roll said: a [1-6]' <<<"$answer"
+grep -q 'roll said: a [1-6], a [1-6]' <<<"$answer"
 ls "$directory"/dice-data/sessions/*.jsonl >/dev/null

@@ -159,7 +159,8 @@ extension AgentRuntime {
         logger[metadataKey: "run"] = "\(run.id)"
         return RunContext(
             run: run, session: session, route: route, tools: tools, definitions: definitions, schemas: schemas,
-            thinkingLevel: level, defaultSystemPrompt: defaultSystemPrompt, maxTurns: maxTurns, maxCost: maxCost, limits: limits,
+            thinkingLevel: level, defaultSystemPrompt: defaultSystemPrompt, maxTurns: maxTurns, maxCost: maxCost,
+            limits: limits,
             environment: environment, runs: runs, logger: logger)
     }
 

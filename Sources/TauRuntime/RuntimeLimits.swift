@@ -12,6 +12,10 @@ public struct RuntimeLimits: Sendable {
     public var maxTurns = 100
     /// Tool calls of one turn that run at once (`runs.maxParallelTools`).
     public var maxParallelTools = 8
+    /// Seconds that a tool call gets, whatever its own limits (`tools.maxSeconds`).
+    public var maxToolSeconds = 3600
+    /// Bytes of text and images that a tool's result may have (`tools.maxResultBytes`).
+    public var maxToolResultBytes = 8 << 20
     /// Messages that wait in one run's queue for steering, and as many in its queue of follow-ups (`runs.maxQueuedMessages`).
     public var maxQueuedMessages = 32
     /// Bytes of events that are kept for one run's readers (`runs.journalBytes`); deltas of finished messages go first.

@@ -7,7 +7,9 @@ import Testing
 
 /// The official JSON-Schema-Test-Suite, draft 2020-12, as far as the keywords are Tau's.
 @Suite struct SchemaSuiteTests {
-    private static let directory = getenv("TAU_TEST_SCHEMA_DIR").map { String(cString: $0) }.flatMap { $0.isEmpty ? nil : $0 }
+    private static let directory = getenv("TAU_TEST_SCHEMA_DIR").map { String(cString: $0) }.flatMap {
+        $0.isEmpty ? nil : $0
+    }
 
     /// Files that must be read and answered completely, but for what is named below.
     private static let files = [
@@ -21,7 +23,10 @@ import Testing
     /// Groups with keywords that Tau refuses.
     private static func isBeyond(_ group: JSONValue) -> Bool {
         let text = group["schema"]?.text ?? ""
-        let unknown = ["\"$anchor\"", "\"unevaluated", "\"$dynamic", "\"$vocabulary\"", "\"$id\"", "http://", "https://json-schema.org/draft/2020-12/schema\"}"]
+        let unknown = [
+            "\"$anchor\"", "\"unevaluated", "\"$dynamic", "\"$vocabulary\"", "\"$id\"", "http://",
+            "https://json-schema.org/draft/2020-12/schema\"}",
+        ]
         return unknown.contains { text.contains($0) }
     }
 
@@ -49,13 +54,18 @@ import Testing
     }
 
     @Test(arguments: [
-        (##"{"properties":{"a":{"unevaluatedItems":false}}}"##, "#/properties/a/unevaluatedItems: Tau does not know this keyword"),
+        (
+            ##"{"properties":{"a":{"unevaluatedItems":false}}}"##,
+            "#/properties/a/unevaluatedItems: Tau does not know this keyword"
+        ),
         (##"{"$ref":"http://example.com/x"}"##, "#/$ref: only references within the schema are followed"),
         (##"{"$ref":"#/$defs/none"}"##, "#/$ref: #/$defs/none leads to nothing"),
-        (##"{"type":"text"}"##, ##"#/type: there is no type "text""##), (##"{"minLength":-1}"##, "#/minLength: must be a whole number"),
+        (##"{"type":"text"}"##, ##"#/type: there is no type "text""##),
+        (##"{"minLength":-1}"##, "#/minLength: must be a whole number"),
         (##"{"pattern":"(a"}"##, "#/pattern: The pattern is not a regular expression"),
         (##"{"pattern":"(?=a)"}"##, "#/pattern: The pattern is not a regular expression"),
-        (##"{"anyOf":{}}"##, "#/anyOf: must be an array"), (##"{"multipleOf":0}"##, "#/multipleOf: must be more than 0"),
+        (##"{"anyOf":{}}"##, "#/anyOf: must be an array"),
+        (##"{"multipleOf":0}"##, "#/multipleOf: must be more than 0"),
         (##"{"items":3}"##, "#/items: a schema is an object, true or false"),
     ]) func `a schema that Tau cannot check is refused with its place`(schema: String, problem: String) throws {
         let schema = try JSONValue(parsing: schema)

@@ -62,6 +62,42 @@ public struct ToolOutput: Sendable, Hashable {
     }
 }
 
+extension ToolOutput {
+    /// With no more than so many bytes of texts and images; what was left out is said at the end.
+    public func bounded(to limit: Int) -> ToolOutput {
+        var left = limit
+        var bounded = self
+        bounded.content = []
+        for block in content {
+            left -= block.byteCount
+            guard left < 0 else {
+                bounded.content.append(block)
+                continue
+            }
+            if let text = block.text {
+                var kept = Array(text.utf8.prefix(block.byteCount + left))
+                // Cut in front of a character.
+                let isWithinCharacter = text.utf8.dropFirst(kept.count).first.map { $0 & 0xC0 == 0x80 } ?? false
+                while isWithinCharacter, let last = kept.popLast(), last & 0xC0 == 0x80 {}
+                bounded.content.append(.text(String(decoding: kept, as: UTF8.self)))
+            }
+            bounded.content.append(.text("[The result was cut: it may have \(limit) bytes]"))
+            break
+        }
+        return bounded
+    }
+}
+
+extension ContentBlock {
+    fileprivate var byteCount: Int {
+        switch self {
+        case .text(let block): block.text.utf8.count
+        case .image(let block): block.data.utf8.count
+        default: 0
+        }
+    }
+}
+
 /// Why a call failed, in words for the model.
 public struct ToolFailure: Error, Sendable, Equatable, CustomStringConvertible {
     public enum Code: Sendable {

@@ -107,10 +107,40 @@ struct ToolBatch {
             }
         }
         defer { isOver.withLock { $0 = true } }
-        do throws(ToolFailure) {
-            return .success(try await ready.tool.run(invocation))
-        } catch {
-            return .failure(error)
+        let result = await limited(ready, invocation)
+        context.logger.debug(
+            "tool call",
+            metadata: ["tool": "\(ready.call.name)", "call": "\(ready.call.id)", "outcome": "\(Self.outcome(result))"])
+        return result
+    }
+
+    private static func outcome(_ result: Result<ToolOutput, ToolFailure>) -> String {
+        switch result {
+        case .success: "ok"
+        case .failure(let failure): "\(failure.code)"
+        }
+    }
+
+    /// The bounds that hold for every tool, whatever its own are. A tool that does not heed its cancellation is waited for.
+    private func limited(_ ready: Ready, _ invocation: ToolInvocation) async -> Result<ToolOutput, ToolFailure> {
+        await withTaskGroup(of: Result<ToolOutput, ToolFailure>?.self) { group in
+            group.addTask {
+                do throws(ToolFailure) {
+                    return .success(try await ready.tool.run(invocation).bounded(to: context.limits.maxToolResultBytes))
+                } catch {
+                    return .failure(error)
+                }
+            }
+            group.addTask {
+                // Nil if the call was over first.
+                do { try await Task.sleep(for: .seconds(context.limits.maxToolSeconds)) } catch { return nil }
+                let limit = context.limits.maxToolSeconds
+                return .failure(ToolFailure(.timedOut, "The tool was stopped after \(limit) seconds"))
+            }
+            var first: Result<ToolOutput, ToolFailure>?
+            while first == nil, let result = await group.next() { first = result ?? first }
+            group.cancelAll()
+            return first ?? .failure(.aborted)
         }
     }
 

@@ -24,7 +24,8 @@ struct BenchCommand: AsyncParsableCommand {
     var only: [String] = []
 
     static let names = [
-        "append", "context", "open", "list", "sessions", "start", "turn", "parse", "loop", "waiting", "wire", "tools", "search",
+        "append", "context", "open", "list", "sessions", "start", "turn", "parse", "loop", "waiting", "wire", "tools",
+        "search",
     ]
 
     func run() async throws {

@@ -188,6 +188,9 @@ extension RuntimeLimits {
         deltaBytes = try settings.integer("runs.deltaBytes", 0...1_048_576) ?? deltaBytes
         deltaMilliseconds = try settings.integer("runs.deltaMilliseconds", 1...10_000) ?? deltaMilliseconds
         maxCost = try settings.number("runs.maxCost", 0...1e9) ?? maxCost
+        maxToolSeconds = try settings.integer("tools.maxSeconds", 1...604_800) ?? maxToolSeconds
+        maxToolResultBytes =
+            try settings.integer("tools.maxResultBytes", 1024...(1 << 30)) ?? maxToolResultBytes
         approvalSeconds = try settings.integer("tools.approvalSeconds", 1...31_536_000) ?? approvalSeconds
         maxModelCalls = try settings.integer("models.maxConcurrentCalls", 1...100_000) ?? maxModelCalls
         retry.attempts = try settings.integer("models.retry.attempts", 0...100) ?? retry.attempts
