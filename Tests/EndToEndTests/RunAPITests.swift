@@ -252,7 +252,7 @@ import Testing
         #expect(haiku["available"] == false)
         #expect(models.first { $0["provider"] == "scripted" }?["available"] == true)
         let tools = try await client.get("/tools")["data"]?.array ?? []
-        #expect(tools.map { $0["name"] } == ["read", "bash", "edit", "write"])
+        #expect(tools.map { $0["name"] } == ["read", "bash", "edit", "write", "grep", "find", "ls"])
         #expect(tools.allSatisfy { $0["parameters"]?["type"] == "object" && $0["policy"] == "allow" })
     }
 }
