@@ -36,9 +36,9 @@ struct ListTool: Tool {
                 throw ToolFailure(error, path: path)
             }
             guard !lines.isEmpty else { return ToolOutput(text: "(empty directory)") }
-            return ListAnswer(
-                lines: Array(lines.prefix(limit)), limit: lines.count > limit ? limit : nil, what: "entries"
-            ).output(limits)
+            var answer = NotedLines(Array(lines.prefix(limit)))
+            if lines.count > limit { answer.noteLimit(limit, of: "entries", detail: "entryLimitReached") }
+            return answer.output(limits)
         }
     }
 

@@ -10,6 +10,9 @@ extension Workspace {
         var isDirectory: Bool
         var device: UInt64
         var inode: UInt64
+
+        /// Whether a file is this one, whatever name it was found by.
+        func isSame(as status: FileStatus) -> Bool { device == status.device && inode == status.inode }
     }
 
     /// The secret files near the top of the workspace, for hiding them from commands.
@@ -77,12 +80,7 @@ extension Workspace {
         }
         if protected.isSecret(components) { throw Self.secret(path) }
         guard let status, status.linkCount > 1 else { return }
-        if isSecret(status) { throw Self.secret(path) }
-    }
-
-    /// Whether a file is a secret one, whatever name it was found by.
-    func isSecret(_ status: FileStatus) -> Bool {
-        secretFiles().contains { $0.device == status.device && $0.inode == status.inode }
+        if secretFiles().contains(where: { $0.isSame(as: status) }) { throw Self.secret(path) }
     }
 
     /// Where in the workspace something open is now; nil if it is not in it.

@@ -27,12 +27,24 @@ struct Sandbox: Sendable {
         bubblewrap =
             confinement == .none
             ? nil : try Bubblewrap(isRoot: identity != nil, limits: limits, programs: programs)
+        (groups, groupsMissing) = Self.makeGroups(limits)
+    }
+
+    /// The same box with other limits around it.
+    func limited(to limits: ToolLimits) -> Sandbox { Sandbox(self, limits: limits) }
+
+    private init(_ other: Sandbox, limits: ToolLimits) {
+        bubblewrap = other.bubblewrap
+        identity = other.identity
+        self.limits = limits
+        (groups, groupsMissing) = Self.makeGroups(limits)
+    }
+
+    private static func makeGroups(_ limits: ToolLimits) -> (groups: ControlGroups?, missing: String?) {
         do throws(ToolFailure) {
-            groups = try ControlGroups(limits: limits.controlGroup)
-            groupsMissing = nil
+            return (try ControlGroups(limits: limits.controlGroup), nil)
         } catch {
-            groups = nil
-            groupsMissing = error.message
+            return (nil, error.message)
         }
     }
 

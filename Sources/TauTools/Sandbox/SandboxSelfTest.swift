@@ -28,7 +28,7 @@ struct SandboxSelfTest: Sendable {
                 confinement: configuration.confinement, identity: root.owner, limits: configuration.limits,
                 programs: programs)
             guard sandbox.bubblewrap != nil else { return .ready(sandbox) }
-            if let problem = try await lastingProblem() {
+            if let problem = try await lastingProblem(sandbox) {
                 return .unavailable("the sandbox does not hold here: \(problem)")
             }
             return .ready(sandbox)
@@ -38,22 +38,21 @@ struct SandboxSelfTest: Sendable {
     }
 
     /// On a machine that is busy the processes of the test may take turns instead of running into their limit.
-    private func lastingProblem() async throws -> String? {
+    private func lastingProblem(_ sandbox: Sandbox) async throws -> String? {
         var last: String?
         for _ in 0..<3 {
-            last = try await problem()
+            last = try await problem(sandbox)
             if last == nil { return nil }
         }
         return last
     }
 
     /// What got out, or nil. The sandbox tried has small limits, so that reaching them costs little.
-    private func problem() async throws -> String? {
+    private func problem(_ whole: Sandbox) async throws -> String? {
         var limits = configuration.limits
         limits.maxCommandProcesses = Self.processes
         limits.maxCommandMemoryBytes = Self.memoryBytes
-        let sandbox = try Sandbox(
-            confinement: .sandbox, identity: root.owner, limits: limits, programs: programs)
+        let sandbox = whole.limited(to: limits)
         let random = String(UInt64.random(in: .min ... .max), radix: 16)
         let (name, other) = (".probe-\(random)", ".probe-\(random)-other")
         defer { for name in [name, other] { try? root.remove(name) } }

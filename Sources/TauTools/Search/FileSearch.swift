@@ -12,8 +12,19 @@ struct FileSearch: Sendable {
         let hits: Mutex<SearchHits>
         /// Enough was found, or nobody wants it any more.
         let stop = StopFlag()
+        /// Looked for once, when the first file with several names comes.
+        private let secrets = Mutex<[Workspace.SecretFile]?>(nil)
 
         init(limit: Int) { hits = Mutex(SearchHits(limit: limit)) }
+
+        func secretFiles(of workspace: Workspace) -> [Workspace.SecretFile] {
+            secrets.withLock { secrets in
+                if let secrets { return secrets }
+                let found = workspace.secretFiles()
+                secrets = found
+                return found
+            }
+        }
     }
 
     func run(_ place: SearchPlace) async throws(ToolFailure) -> SearchResult {
@@ -33,7 +44,7 @@ struct FileSearch: Sendable {
                 workspace: workspace, limits: workspace.limits, filter: filter, stop: state.stop)
             let isComplete = walk.run(from: directory, components: components) { item in
                 guard !item.isDirectory, !state.stop.isSet,
-                    let bytes = content(of: item)
+                    let bytes = content(of: item, state)
                 else { return }
                 let found = lines(of: bytes)
                 guard !found.isEmpty else { return }
@@ -49,12 +60,14 @@ struct FileSearch: Sendable {
     }
 
     /// nil for what is no regular file, too large, or goes away meanwhile.
-    private func content(of item: WorkspaceWalk.Item) -> [UInt8]? {
+    private func content(of item: WorkspaceWalk.Item, _ state: State) -> [UInt8]? {
         guard let file = try? item.parent.openFile(item.name, links: .refused), let status = try? file.status(),
             status.kind == .regular
         else { return nil }
         // A file with several names may be a secret one by another.
-        if status.linkCount > 1, workspace.isSecret(status) { return nil }
+        if status.linkCount > 1, state.secretFiles(of: workspace).contains(where: { $0.isSame(as: status) }) {
+            return nil
+        }
         return try? file.readAll(limit: workspace.limits.maxSearchFileBytes)
     }
 

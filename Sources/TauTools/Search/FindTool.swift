@@ -70,10 +70,9 @@ struct FindTool: Tool {
     ) -> ToolOutput {
         guard !found.isEmpty else { return ToolOutput(text: "No files found matching pattern") }
         let paths = found.prefix(limit).sorted { $0.lexicographicallyPrecedes($1) }.map { CleanText.clean($0) }
-        return ListAnswer(
-            lines: paths, limit: found.count > limit ? limit : nil, what: "results", isComplete: isComplete
-        )
-        .output(limits)
+        var answer = NotedLines(paths)
+        if found.count > limit { answer.noteLimit(limit, of: "results", detail: "resultLimitReached") }
+        return answer.output(limits, isComplete: isComplete)
     }
 }
 
@@ -91,31 +90,4 @@ struct NameFilter: Sendable {
     }
 
     func admits(_ item: WorkspaceWalk.Item) -> Bool { pattern.matches(isOfPath ? item.relativePath : item.name) }
-}
-
-/// Lines of names, with notes on what is missing.
-struct ListAnswer {
-    var lines: [[UInt8]]
-    /// Reached, if not nil.
-    var limit: Int?
-    var what: String
-    var isComplete = true
-
-    func output(_ limits: ToolLimits) -> ToolOutput {
-        let shown = Truncation.head(
-            Array(lines.joined(separator: [UInt8(ascii: "\n")])), maxLines: .max, maxBytes: limits.maxBytes)
-        var notes: [String] = []
-        var details = JSONObject()
-        if let limit {
-            notes.append("\(limit) \(what) limit reached. Use limit=\(limit * 2) for more")
-            details["\(what == "results" ? "result" : "entry")LimitReached"] = .integer(limit)
-        }
-        if shown.isTruncated {
-            notes.append("\(ByteCount.text(limits.maxBytes)) limit reached")
-            details["truncation"] = shown.json
-        }
-        if !isComplete { notes.append("The search was ended by its own bounds; there may be more. Search in a part") }
-        let text = notes.isEmpty ? shown.content : "\(shown.content)\n\n[\(notes.joined(separator: ". "))]"
-        return ToolOutput(text: text, details: details.members.isEmpty ? nil : .object(details))
-    }
 }

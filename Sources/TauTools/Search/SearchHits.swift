@@ -46,25 +46,18 @@ struct SearchHits: Sendable {
                 lines.append(CleanText.clean(path) + "\(mark)\(hit.line)\(mark) ".utf8 + text)
             }
         }
-        let shown = Truncation.head(
-            Array(lines.joined(separator: [UInt8(ascii: "\n")])), maxLines: .max, maxBytes: limits.maxBytes)
-        var notes: [String] = []
-        var details = JSONObject()
+        var answer = NotedLines(lines)
         if isFull {
-            notes.append("\(limit) matches limit reached. Use limit=\(limit * 2) for more, or a narrower pattern")
-            details["matchLimitReached"] = .integer(limit)
-        }
-        if shown.isTruncated {
-            notes.append("\(ByteCount.text(limits.maxBytes)) limit reached")
-            details["truncation"] = shown.json
+            answer.note(
+                "\(limit) matches limit reached. Use limit=\(limit * 2) for more, or a narrower pattern",
+                "matchLimitReached", .integer(limit))
         }
         if isAnyLineCut {
-            notes.append("Some lines cut to \(limits.maxSearchLineCharacters) characters. Use read to see them whole")
-            details["linesTruncated"] = true
+            answer.lastNote =
+                "Some lines cut to \(limits.maxSearchLineCharacters) characters. Use read to see them whole"
+            answer.details["linesTruncated"] = true
         }
-        if !isComplete { notes.append("The search was ended by its own bounds; there may be more. Search in a part") }
-        let text = notes.isEmpty ? shown.content : "\(shown.content)\n\n[\(notes.joined(separator: ". "))]"
-        return ToolOutput(text: text, details: details.members.isEmpty ? nil : .object(details))
+        return answer.output(limits, isComplete: isComplete)
     }
 
     /// Where a text of more than `limit` characters is cut; characters are counted as UTF-16, as in Pi.
