@@ -108,12 +108,12 @@ static int apply_limits(const struct tau_spawn_request *request, struct tau_spaw
     };
     for (unsigned index = 0; index < sizeof limits / sizeof limits[0]; index++) {
         uint64_t value = limits[index].value;
-        if (value != 0 && limit(limits[index].resource, value, value, failure) < 0) return -1;
+        if (value != UINT64_MAX && limit(limits[index].resource, value, value, failure) < 0) return -1;
     }
     if (limit(RLIMIT_CORE, 0, 0, failure) < 0) return -1;
     uint64_t seconds = request->max_cpu_seconds;
     // At the soft limit comes SIGXCPU, which a program may catch; at the hard one SIGKILL.
-    if (seconds != 0 && limit(RLIMIT_CPU, seconds, seconds + 1, failure) < 0) return -1;
+    if (seconds != UINT64_MAX && limit(RLIMIT_CPU, seconds, seconds + 1, failure) < 0) return -1;
     return 0;
 }
 

@@ -161,12 +161,12 @@ extension ChildRequest {
         raw.drops_privileges = identity == nil ? 0 : 1
         raw.user = identity?.userID ?? 0
         raw.group = identity?.groupID ?? 0
-        raw.max_open_files = UInt64(limits.openFiles ?? 0)
-        raw.max_file_bytes = UInt64(limits.fileBytes ?? 0)
-        raw.max_locked_bytes = UInt64(limits.lockedBytes ?? 0)
-        raw.max_cpu_seconds = UInt64(limits.processorSeconds ?? 0)
-        raw.max_processes = UInt64(limits.processes ?? 0)
-        raw.max_data_bytes = UInt64(limits.dataBytes ?? 0)
+        raw.max_open_files = limits.openFiles.map(UInt64.init) ?? .max
+        raw.max_file_bytes = limits.fileBytes.map(UInt64.init) ?? .max
+        raw.max_locked_bytes = limits.lockedBytes.map(UInt64.init) ?? .max
+        raw.max_cpu_seconds = limits.processorSeconds.map(UInt64.init) ?? .max
+        raw.max_processes = limits.processes.map(UInt64.init) ?? .max
+        raw.max_data_bytes = limits.dataBytes.map(UInt64.init) ?? .max
         raw.directory = directory ?? -1
         raw.group_directory = controlGroup ?? -1
         precondition(inherited.count <= Int(TAU_SPAWN_MAX_INHERITED), "too many inherited descriptors")

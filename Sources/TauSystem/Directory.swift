@@ -147,7 +147,7 @@ package final class Directory: Sendable {
         _ = fchmodat(descriptor.number, Self.terminated(name), 0o700, AT_SYMLINK_NOFOLLOW)
     }
 
-    private static func terminated(_ path: [UInt8]) -> [CChar] {
+    static func terminated(_ path: [UInt8]) -> [CChar] {
         var characters: [CChar] = []
         characters.reserveCapacity(path.count + 1)
         for byte in path { characters.append(CChar(bitPattern: byte)) }

@@ -11,6 +11,7 @@ package struct BuiltInTools: ToolCatalog {
     private let protected: ProtectedNames.Matcher
     private let sandbox: SandboxStatus
     private let selfTest: SandboxSelfTest
+    private let quotas: WorkspaceQuotas
     private let commandSlots: FairQueue<SessionID>
     private let threads: BlockingThreads
     private let usesRipgrep: Bool
@@ -60,6 +61,7 @@ package struct BuiltInTools: ToolCatalog {
         self.usesRipgrep = usesRipgrep
         protected = ProtectedNames.Matcher(configuration.protectedNames)
         let limits = configuration.limits
+        quotas = WorkspaceQuotas(limits: limits)
         commandSlots = FairQueue(
             places: limits.maxConcurrentCommands, maxWaiting: limits.maxQueuedCommands - limits.maxConcurrentCommands)
         var note: String?
@@ -82,7 +84,8 @@ package struct BuiltInTools: ToolCatalog {
         let workspace: Workspace
         do throws(SystemError) {
             workspace = try await Workspace.open(
-                name, in: root, limits: configuration.limits, protected: protected, threads: threads)
+                name, in: root, limits: configuration.limits, protected: protected, quota: quotas[session],
+                threads: threads)
         } catch {
             throw ToolFailure(.unavailable, "The workspace cannot be used: \(error.reason)")
         }
@@ -115,6 +118,7 @@ package struct BuiltInTools: ToolCatalog {
 
     package func removeWorkspace(of session: SessionID) async throws(ToolFailure) {
         let name = try Self.directoryName(session)
+        quotas.forget(session)
         do throws(SystemError) {
             try await threads.run { [root] () throws(SystemError) in try root.remove(name) }
         } catch {

@@ -45,6 +45,18 @@ package struct ToolLimits: Sendable, Hashable {
     package var maxWriteBytes = 8 << 20
     /// Bytes of an image file: 4.5 MiB once it is base64.
     package var maxImageBytes = 3_538_944
+    /// Bytes that a workspace may take up on the disk.
+    package var maxWorkspaceBytes = 1 << 30
+    /// Files, directories and links that a workspace may hold.
+    package var maxWorkspaceFiles = 200_000
+    /// Bytes of a file that a command writes into a workspace that is full: what the sandbox itself needs.
+    package var fullWorkspaceFileBytes = 4096
+    /// Bytes of the disk that tools leave free for everything else.
+    package var minFreeDiskBytes = 256 << 20
+    /// Milliseconds from one measurement of a workspace to the next, at least.
+    package var quotaIntervalMilliseconds = 250
+    /// Workspaces whose last measurement is remembered.
+    package var maxRememberedQuotas = 10_000
     /// Replacements in one call of `edit`.
     package var maxEdits = 200
 

@@ -69,6 +69,20 @@ import Testing
         }
     }
 
+    @Test func `a tool that fills its workspace ends the run, with its result kept`() async throws {
+        let tool = StubTool("fill") { _ throws(ToolFailure) in throw ToolFailure(.quotaExceeded, "too much") }
+        let turns = [StubProvider.calls([("a", "fill", "{}")]), StubProvider.text("never asked for")]
+        try await RuntimeHarness(turns: turns, tools: StubTools(tools: [tool])).use { harness in
+            let session = try await harness.newSession()
+            let run = try await harness.start("go", in: session)
+            let events = trace(try await run.allEvents())
+            #expect(run.snapshot.status == .failed)
+            #expect(run.snapshot.failure?.code == "workspace_full")
+            #expect(harness.provider.requests.count == 1)
+            #expect(events.contains { $0.hasPrefix("message_end") && $0.contains("toolResult") })
+        }
+    }
+
     @Test func `a session's own prompt and tools replace the server's`() async throws {
         let tools = StubTools(tools: ["one", "two"].map { StubTool($0) { _ in ToolOutput(text: "") } })
         try await RuntimeHarness(turns: [StubProvider.text("hi")], tools: tools).use { harness in

@@ -68,6 +68,7 @@ struct tau_spawn_request {
     int drops_privileges;
     uid_t user;
     gid_t group;
+    /// These are UINT64_MAX where there is no limit.
     uint64_t max_open_files;
     uint64_t max_file_bytes;
     uint64_t max_locked_bytes;

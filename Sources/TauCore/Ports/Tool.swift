@@ -102,6 +102,8 @@ extension ContentBlock {
 public struct ToolFailure: Error, Sendable, Equatable, CustomStringConvertible {
     public enum Code: Sendable {
         case invalidArguments, unknownTool, denied, timedOut, tooLarge, failed, aborted, unavailable
+        /// The session's workspace holds too much. It ends the run: the model had its chance.
+        case quotaExceeded
     }
 
     public var code: Code

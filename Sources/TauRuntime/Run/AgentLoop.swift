@@ -95,6 +95,7 @@ struct AgentLoop {
         turnCount += 1
         recovery.noteProgress()
         if Task.isCancelled { return .cancelled }
+        if context.run.record.run.failure != nil { return .failed }
         let needsAnswer = !results.isEmpty
         let queued = needsAnswer ? context.run.takeSteering() : context.run.takeNextOrClose()
         if queued == nil, !needsAnswer { return .completed }

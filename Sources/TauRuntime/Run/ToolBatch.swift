@@ -184,6 +184,12 @@ struct ToolBatch {
         case .success(let value): (output, isError) = (value, false)
         case .failure(let failure):
             (output, isError) = (ToolOutput(text: failure.message, details: failure.details), true)
+            if failure.code == .quotaExceeded {
+                context.run.update {
+                    $0.failure = Run.Failure(
+                        code: "workspace_full", message: "The run was ended because its workspace holds too much.")
+                }
+            }
         }
         context.publish(.toolExecutionEnd(call, result: output, isError: isError))
         let message = ToolResultMessage(

@@ -78,7 +78,9 @@ struct BashTool: Tool {
         _ outcome: CommandExecution<CommandOutput>.Outcome, timeoutSeconds: Double, _ limits: ToolLimits
     ) throws(ToolFailure) -> ToolOutput {
         let output = outcome.output
-        let text = shownText(output) + events(outcome.events, limits)
+        let notes = notes(outcome, limits).map { "\n\n[\($0)]" }.joined()
+        let shown = shownText(output)
+        let text = shown.isEmpty && !notes.isEmpty ? "(no output)" + notes : shown + notes
         func failure(_ code: ToolFailure.Code, _ line: String) -> ToolFailure {
             ToolFailure(code, text.isEmpty ? line : text + "\n\n" + line, details: output.details)
         }
@@ -95,22 +97,29 @@ struct BashTool: Tool {
         case .full:
             throw failure(
                 .tooLarge, "Command stopped because it wrote more than \(ByteCount.text(limits.outputStopBytes))")
+        case .overQuota(let excess):
+            throw failure(.quotaExceeded, "Command stopped: \(excess.reason)")
         case .failed(let error):
             throw failure(.failed, "The command could not be run: \(error.reason)")
         }
     }
 
     /// What a program's own message may not say.
-    private static func events(_ events: ControlGroup.Events, _ limits: ToolLimits) -> String {
-        var text = ""
-        if events.memoryKills > 0 {
-            text +=
-                "\n\n[Processes were stopped: a command gets \(ByteCount.text(limits.maxCommandMemoryBytes)) of memory]"
+    private static func notes(
+        _ outcome: CommandExecution<CommandOutput>.Outcome, _ limits: ToolLimits
+    ) -> [String] {
+        var notes: [String] = []
+        if outcome.events.memoryKills > 0 {
+            notes.append(
+                "Processes were stopped: a command gets \(ByteCount.text(limits.maxCommandMemoryBytes)) of memory")
         }
-        if events.refusedProcesses > 0 {
-            text += "\n\n[Processes could not be started: a command gets \(limits.maxCommandProcesses)]"
+        if outcome.events.refusedProcesses > 0 {
+            notes.append("Processes could not be started: a command gets \(limits.maxCommandProcesses)")
         }
-        return text
+        if outcome.wasFull {
+            notes.append("The workspace is full: commands can take files away, but hardly write any")
+        }
+        return notes
     }
 
     /// The output, and behind it what of it is shown if that is not all.

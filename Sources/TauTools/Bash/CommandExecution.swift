@@ -8,6 +8,8 @@ enum CommandEnd: Sendable, Hashable {
     case aborted
     /// Whoever took the output wanted no more.
     case full
+    /// The workspace holds too much.
+    case overQuota(WorkspaceQuota.Excess)
     /// It could not be run or watched.
     case failed(SystemError)
 }
@@ -30,6 +32,8 @@ struct SandboxedProgram: Sendable {
     var arguments: [String]
     /// Where it runs, as the sandbox names it.
     var directory = WorkspacePath.mountPoint
+    /// Whether it may change the workspace.
+    var mayWrite = true
 
     static func shell(_ command: String) -> SandboxedProgram {
         // One argument for the whole command: only the shell takes it apart.
@@ -54,6 +58,8 @@ struct CommandExecution<Sink: CommandSink & ~Copyable>: Sendable {
         var output: Sink.Result
         /// What the command ran into, as far as the control group knows.
         var events = ControlGroup.Events()
+        /// The workspace was full from the start, so that hardly anything could be written.
+        var wasFull = false
     }
 
     init(
@@ -87,35 +93,38 @@ struct CommandExecution<Sink: CommandSink & ~Copyable>: Sendable {
     private func execute() -> Outcome {
         var output = makeSink()
         do throws(SystemError) {
+            let baseline = workspace.quota.baseline()
             guard let groups = sandbox.groups else {
-                return Outcome(end: try execute(&output, in: nil), output: output.finish())
+                let end = try execute(&output, in: nil, baseline)
+                return Outcome(end: end, output: output.finish(), wasFull: baseline.isFull)
             }
             let group = try groups.take()
             defer { groups.giveBack(group) }
             let before = group.events()
-            let end = try execute(&output, in: group)
+            let end = try execute(&output, in: group, baseline)
             let events = group.events().subtracting(before)
-            return Outcome(end: end, output: output.finish(), events: events)
+            return Outcome(end: end, output: output.finish(), events: events, wasFull: baseline.isFull)
         } catch {
             return Outcome(end: .failed(error), output: output.finish())
         }
     }
 
     private func execute(
-        _ output: inout Sink, in group: ControlGroup?
+        _ output: inout Sink, in group: ControlGroup?, _ baseline: WorkspaceQuota.Baseline
     ) throws(SystemError) -> CommandEnd {
         let pipe = try Pipe()
         let files = try Sandbox.Files(sandbox)
-        let request = sandbox.request(
+        var request = sandbox.request(
             program, workspace: workspace, output: pipe.writing.number, files: files, isGrouped: group != nil,
             timeoutSeconds: Int(timeoutSeconds.rounded(.up)))
+        if baseline.isFull { request.limits.fileBytes = workspace.limits.fullWorkspaceFileBytes }
         let child = try spawn(request, in: group)
         // Only the child's own copies may keep the pipes open, or their ends would never come.
         let reading = pipe.closingWritingEnd()
         let information = files.closingChildsEnds()
         var end: CommandEnd?
         do throws(SystemError) {
-            end = try watch(child.endDescriptor, reading, &output)
+            end = try watch(child.endDescriptor, reading, &output) { excess(over: baseline, in: group) }
         } catch {
             end = .failed(error)
         }
@@ -124,7 +133,16 @@ struct CommandExecution<Sink: CommandSink & ~Copyable>: Sendable {
         child.killGroup()
         let status = child.reap()
         waitForSandbox(information)
+        let left = excess(over: baseline, in: nil)
+        if end == nil, let left { end = .overQuota(left) }
         return end ?? .exited(status)
+    }
+
+    private func excess(over baseline: WorkspaceQuota.Baseline, in group: ControlGroup?) -> WorkspaceQuota.Excess? {
+        guard program.mayWrite else { return nil }
+        return workspace.quota.excess(
+            over: baseline, in: workspace.directory, processes: { group?.processes ?? [] },
+            isStopped: { (try? waitForInput([cancellation.number], milliseconds: 0)[0]) == true })
     }
 
     private func spawn(_ request: ChildRequest, in group: ControlGroup?) throws(SystemError) -> ChildProcess {
@@ -134,23 +152,30 @@ struct CommandExecution<Sink: CommandSink & ~Copyable>: Sendable {
 
     /// Reads until the command ends, by itself (nil) or because it has to.
     private func watch(
-        _ endDescriptor: Int32, _ reading: borrowing FileDescriptor, _ output: inout Sink
+        _ endDescriptor: Int32, _ reading: borrowing FileDescriptor, _ output: inout Sink,
+        excess: () -> WorkspaceQuota.Excess?
     ) throws(SystemError) -> CommandEnd? {
         let deadline = monotonicMilliseconds() + Int(timeoutSeconds * 1000)
+        let checkInterval = workspace.limits.quotaIntervalMilliseconds
+        var nextCheck = monotonicMilliseconds() + checkInterval
         var nextReport = 0
         var hasNews = false
         var isOpen = true
         while true {
             let now = monotonicMilliseconds()
             if now >= deadline { return .timedOut }
+            if now >= nextCheck {
+                if let excess = excess() { return .overQuota(excess) }
+                nextCheck = monotonicMilliseconds() + checkInterval
+            }
             if hasNews, now >= nextReport {
                 output.report()
                 nextReport = now + workspace.limits.reportIntervalMilliseconds
                 hasNews = false
             }
-            let wake = hasNews ? min(deadline, nextReport) : deadline
+            let wake = min(deadline, nextCheck, hasNews ? nextReport : .max)
             let ready = try waitForInput(
-                [cancellation.number, endDescriptor, isOpen ? reading.number : -1], milliseconds: wake - now)
+                [cancellation.number, endDescriptor, isOpen ? reading.number : -1], milliseconds: max(0, wake - now))
             if ready[0] { return .aborted }
             if ready[1] { return try drain(reading, &output) }
             if ready[2] {

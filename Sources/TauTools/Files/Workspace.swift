@@ -13,31 +13,33 @@ final class Workspace: Sendable {
     let owner: ChildRequest.Identity?
     let limits: ToolLimits
     let protected: ProtectedNames.Matcher
+    let quota: WorkspaceQuota
     private let threads: BlockingThreads
     /// One change at a time, so that calls of one batch on the same file do not undo each other.
     private let changes = FairQueue<Int>(places: 1, maxWaiting: 1024)
 
     init(
         directory: Directory, hostPath: String, owner: ChildRequest.Identity?, limits: ToolLimits,
-        protected: ProtectedNames.Matcher, threads: BlockingThreads
+        protected: ProtectedNames.Matcher, quota: WorkspaceQuota, threads: BlockingThreads
     ) {
         self.directory = directory
         self.hostPath = hostPath
         self.owner = owner
         self.limits = limits
         self.protected = protected
+        self.quota = quota
         self.threads = threads
     }
 
-    /// The workspace of that name, made if it does not exist.
+    /// The workspace of that name, made if it does not exist. Without a quota to share it has one of its own.
     static func open(
         _ name: String, in root: WorkspaceRoot, limits: ToolLimits, protected: ProtectedNames.Matcher,
-        threads: BlockingThreads
+        quota: WorkspaceQuota? = nil, threads: BlockingThreads
     ) async throws(SystemError) -> Workspace {
         let (directory, path) = try await threads.run { () throws(SystemError) in try root.open(name) }
         return Workspace(
             directory: directory, hostPath: path, owner: root.owner, limits: limits, protected: protected,
-            threads: threads)
+            quota: quota ?? WorkspaceQuota(limits: limits), threads: threads)
     }
 
     /// Runs work that only reads.
@@ -140,6 +142,7 @@ final class Workspace: Sendable {
             throw ToolFailure(.invalidArguments, "\(path.text) does not name a file")
         }
         try checkWriting(path.components, path)
+        try quota.admit(bytes: bytes.count, in: directory)
         do throws(SystemError) {
             let parent = try makeDirectories(components)
             guard let place = self.components(of: parent.descriptor) else {

@@ -86,7 +86,7 @@ struct Bubblewrap: Sendable {
         let devices = [
             "--proc", "/proc", "--dev", "/dev", "--size", String(limits.sharedMemoryBytes), "--tmpfs", "/dev/shm",
             "--size", String(limits.temporaryBytes), "--tmpfs", "/tmp", "--ro-bind", "/dev/null", "/proc/cmdline",
-            "--bind", source, WorkspacePath.mountPoint, "--chdir", program.directory,
+            program.mayWrite ? "--bind" : "--ro-bind", source, WorkspacePath.mountPoint, "--chdir", program.directory,
         ]
         let masks = hidden.flatMap { file in
             let path = "\(WorkspacePath.mountPoint)/\(String(decoding: file.path, as: UTF8.self))"

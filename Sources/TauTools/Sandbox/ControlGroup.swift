@@ -83,12 +83,15 @@ final class ControlGroup: Sendable {
         return events
     }
 
+    /// The processes in the group; in version 1 their threads.
+    var processes: [Int32] { (directories.first?.tasks() ?? []).filter { $0 != threadID } }
+
     /// Kills everything in the group until nothing is left. False if something is still there after a second, which
     /// only a process that the kernel cannot interrupt manages.
     func killAll() -> Bool {
         let deadline = monotonicMilliseconds() + 1000
         while true {
-            let processes = (directories.first?.tasks() ?? []).filter { $0 != threadID }
+            let processes = processes
             if processes.isEmpty { return true }
             for process in processes { _ = kill(process, SIGKILL) }
             guard monotonicMilliseconds() < deadline, let first = processes.first else { return false }

@@ -17,7 +17,8 @@ struct Ripgrep: Sendable {
     /// nil if ripgrep cannot do it, for a path that is no text.
     func search(_ request: GrepRequest, _ place: SearchPlace) async throws(ToolFailure) -> SearchResult? {
         guard let (directory, target) = Self.paths(place) else { return nil }
-        let program = SandboxedProgram(arguments: [program] + arguments(request, target), directory: directory)
+        let program = SandboxedProgram(
+            arguments: [program] + arguments(request, target), directory: directory, mayWrite: false)
         try await slots.enterForTool(session)
         defer { slots.leave() }
         let (limits, workspace) = (workspace.limits, workspace)
@@ -38,7 +39,7 @@ struct Ripgrep: Sendable {
         // Some files could not be read, such as those whose rights a command has taken away.
         case .exited(.code(2)) where outcome.output.message.isEmpty:
             return SearchResult(hits: outcome.output.hits, isComplete: true)
-        case .exited, .failed:
+        case .exited, .failed, .overQuota:
             throw ToolFailure(.failed, "The search failed: \(outcome.output.message)")
         }
     }

@@ -30,6 +30,9 @@ extension ToolLimits {
         maxCommandProcessors = try settings.number("tools.maxProcessors", 0.01...1024) ?? maxCommandProcessors
         maxFileBytes = try settings.integer("tools.maxFileBytes", 1 << 10...1 << 50) ?? maxFileBytes
         temporaryBytes = try settings.integer("tools.temporaryBytes", 1 << 16...1 << 40) ?? temporaryBytes
+        maxWorkspaceBytes = try settings.integer("workspace.maxBytes", 1 << 16...1 << 60) ?? maxWorkspaceBytes
+        maxWorkspaceFiles = try settings.integer("workspace.maxFiles", 16...1_000_000_000) ?? maxWorkspaceFiles
+        minFreeDiskBytes = try settings.integer("workspace.minFreeBytes", 0...1 << 50) ?? minFreeDiskBytes
         outputStopBytes = try settings.integer("tools.outputStopBytes", 1 << 16...1 << 40) ?? outputStopBytes
     }
 }
