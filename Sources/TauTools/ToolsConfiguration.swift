@@ -80,6 +80,8 @@ package struct ToolLimits: Sendable, Hashable {
     package var commandTimeoutSeconds = 120
     /// Seconds that a command gets at most. More that is asked for is lowered to it.
     package var maxCommandTimeoutSeconds = 600
+    /// Whether commands that would plainly do great harm are refused. The sandbox holds them in any case.
+    package var refusesDangerousCommands = true
     /// Bytes of a command line. The kernel takes no argument of 128 KiB or more.
     package var maxCommandBytes = 100_000
     /// Commands that run at once, over all sessions; further ones wait in their order.

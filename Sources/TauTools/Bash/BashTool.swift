@@ -61,6 +61,9 @@ struct BashTool: Tool {
                 .invalidArguments,
                 "The command is longer than \(ByteCount.text(limits.maxCommandBytes)); write it to a file and run that")
         }
+        if limits.refusesDangerousCommands, let problem = DangerousCommands.problem(in: command) {
+            throw ToolFailure(.denied, "The command was not run: \(problem)")
+        }
         return command
     }
 

@@ -158,6 +158,8 @@ struct Settings {
 
     func strings(_ key: ConfigKey) -> [String]? { reader.stringArray(forKey: key) }
 
+    func boolean(_ key: ConfigKey) throws -> Bool? { try choice(key, ["true", "false"]).map { $0 == "true" } }
+
     func choice(_ key: ConfigKey, _ choices: [String]) throws -> String? {
         guard let text = string(key) else { return nil }
         guard choices.contains(text) else {
@@ -178,8 +180,7 @@ extension RuntimeLimits {
         maxParallelTools = try settings.integer("runs.maxParallelTools", 1...256) ?? maxParallelTools
         maxQueuedMessages = try settings.integer("runs.maxQueuedMessages", 1...10_000) ?? maxQueuedMessages
         journalBytes = try settings.integer("runs.journalBytes", 65_536...(1 << 30)) ?? journalBytes
-        compaction.isEnabled =
-            try settings.choice("compaction.enabled", ["true", "false"]).map { $0 == "true" } ?? compaction.isEnabled
+        compaction.isEnabled = try settings.boolean("compaction.enabled") ?? compaction.isEnabled
         compaction.reserveTokens =
             try settings.integer("compaction.reserveTokens", 256...10_000_000) ?? compaction.reserveTokens
         compaction.keepRecentTokens =

@@ -22,6 +22,8 @@ extension ToolsConfiguration {
 extension ToolLimits {
     fileprivate mutating func apply(_ settings: Settings) throws {
         commandTimeoutSeconds = try settings.integer("tools.timeoutSeconds", 1...3600) ?? commandTimeoutSeconds
+        refusesDangerousCommands =
+            try settings.boolean("tools.refuseDangerousCommands") ?? refusesDangerousCommands
         maxConcurrentCommands =
             try settings.integer("tools.maxConcurrentCommands", 1...1024) ?? maxConcurrentCommands
         maxCommandProcesses = try settings.integer("tools.maxProcesses", 8...100_000) ?? maxCommandProcesses
