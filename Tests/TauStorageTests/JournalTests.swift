@@ -1,4 +1,5 @@
 import Foundation
+import Glibc
 import Logging
 import Synchronization
 import TauCore
@@ -82,6 +83,11 @@ import Testing
             try await store.create(file)
             try await store.append([b], to: file.header.id, after: file.entries[0].id)
             try await store.append([c], to: file.header.id, after: b.id)
+        }
+        // A child that another test starts at this moment holds the journal's lock until it runs its program.
+        for name in journals(directory) {
+            let journal = try FileHandle(forReadingFrom: URL(fileURLWithPath: directory.path + "/.journal/" + name))
+            try #require(flock(journal.fileDescriptor, LOCK_EX) == 0)
         }
         let whole = try SessionFile(parsing: try directory.read("s"))
         #expect(whole.entries.count == 3)

@@ -52,8 +52,8 @@ enum DangerousCommands {
     }
 
     private static let system: Set<String> = [
-        "", "bin", "boot", "dev", "etc", "home", "lib", "lib64", "opt", "proc", "root", "sbin", "srv", "sys", "usr", "var",
-        "workspace",
+        "", "bin", "boot", "dev", "etc", "home", "lib", "lib64", "opt", "proc", "root", "sbin", "srv", "sys", "usr",
+        "var", "workspace",
     ]
 
     /// The root, one of its directories, or everything of the user's.

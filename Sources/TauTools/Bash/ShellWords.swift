@@ -97,7 +97,8 @@ struct ShellWords {
 
     private static let keywords: Set<String> = ["{", "}", "!", "if", "then", "elif", "else", "do", "while", "until"]
     private static let runners: Set<String> = [
-        "sudo", "doas", "env", "nohup", "time", "exec", "command", "builtin", "nice", "ionice", "setsid", "timeout", "xargs",
+        "sudo", "doas", "env", "nohup", "time", "exec", "command", "builtin", "nice", "ionice", "setsid", "timeout",
+        "xargs",
     ]
 
     private static func program(_ words: [String]) -> [String]? {

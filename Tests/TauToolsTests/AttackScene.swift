@@ -1,0 +1,146 @@
+import Foundation
+import Glibc
+import TauCore
+import TauSystem
+import Testing
+
+@testable import TauTools
+
+/// A server with a session whose commands attack it, and around it what they aim at: a neighbour's workspace, secrets of
+/// the host, and a process of the tools' own user that holds sockets, memory and a secret.
+final class AttackScene: Sendable {
+    /// What no command may ever read.
+    static let secret = "CANARY-5e1f"
+
+    let server: TestServer
+    let victim: Victim
+    private let leak: FileDescriptor
+    private let identity: ChildRequest.Identity?
+
+    init() async throws {
+        setenv("TAU_TEST_ATTACK", Self.secret, 1)
+        var limits = ToolLimits()
+        limits.maxFileBytes = 16 << 20
+        limits.maxWorkspaceBytes = 64 << 20
+        limits.quotaIntervalMilliseconds = 10
+        limits.maxCommandMemoryBytes = 128 << 20
+        limits.outputStopBytes = 4 << 20
+        // The box is what is tried here.
+        limits.refusesDangerousCommands = false
+        server = try await TestServer(limits: limits)
+        identity = ToolsConfiguration(workspaceRoot: "").toolIdentity
+        // Outside of the sandbox the tools' user may come here.
+        try #require(chmod(server.path, 0o755) == 0)
+        try createFile("\(server.path)/outside/secret", Self.secret)
+        try Self.copyProbe(to: "\(server.path)/outside/probe")
+        try Self.copyProbe(to: "\(server.workspace)/probe")
+        _ = try await server.tools.toolbox(for: SessionID(unchecked: "neighbour"))
+        try createFile("\(server.path)/workspaces/neighbour/secret", Self.secret)
+        try #require(chmod("\(server.path)/workspaces/neighbour/secret", 0o666) == 0)
+        try #require(mkdir("\(server.path)/sockets", 0o777) == 0 && chmod("\(server.path)/sockets", 0o777) == 0)
+        try #require(mkdir("\(server.path)/controls", 0o777) == 0 && chmod("\(server.path)/controls", 0o777) == 0)
+        try Self.copyProbe(to: "\(server.path)/controls/probe")
+        // A server that forgot to say that its files are its own.
+        leak = FileDescriptor(adopting: open("\(server.path)/outside/secret", O_RDONLY))
+        victim = try Victim(directory: server.path, identity: identity)
+    }
+
+    /// The attempts' program, beside the tests.
+    private static func copyProbe(to path: String) throws {
+        let directory =
+            Bundle.allBundles.first { $0.bundlePath.hasSuffix(".xctest") }?.bundleURL
+            ?? URL(fileURLWithPath: CommandLine.arguments[0])
+        let probe = directory.deletingLastPathComponent().appendingPathComponent("AttackProbe")
+        try FileManager.default.copyItem(atPath: probe.path, toPath: path)
+        try #require(chmod(path, 0o755) == 0)
+    }
+
+    /// A command with the scene's names in it.
+    func command(_ template: String) -> String {
+        template.replacing("$SCENE", with: server.path).replacing("$PORT", with: victim.port)
+            .replacing("$VICTIM", with: victim.process).replacing("$MEMORY", with: victim.memory)
+            .replacing("$ABSTRACT", with: victim.abstractName).replacing("$SERVER", with: "\(getpid())")
+    }
+
+    /// What the command wrote in the sandbox, and how it ended.
+    func inside(_ template: String, seconds: Int = 20) async throws -> String {
+        do {
+            let output = try await server.run(
+                "bash", ["command": .string(command(template)), "timeout": .integer(seconds)])
+            return output.text
+        } catch let failure as ToolFailure {
+            return failure.message
+        }
+    }
+
+    /// What the command writes as the tools' user without the sandbox, in a directory of its own.
+    func outside(_ template: String, milliseconds: Int = 20_000) throws -> String {
+        let pipe = try TauSystem.Pipe()
+        var request = ChildRequest(
+            executable: "/bin/bash", arguments: ["--noprofile", "--norc", "-c", command(template)],
+            environment: ["PATH=/usr/local/bin:/usr/bin:/bin:/sbin", "LEAKED=\(Self.secret)"],
+            output: pipe.writing.number)
+        let controls = try Directory(path: server.path + "/controls")
+        request.directory = controls.descriptor.number
+        request.inherited = [leak.number]
+        request.identity = identity
+        let child = try ChildProcess.spawn(request)
+        let reading = pipe.closingWritingEnd()
+        let deadline = monotonicMilliseconds() + milliseconds
+        var output: [UInt8] = []
+        while output.count < 1 << 20 {
+            let ready = try waitForInput(
+                [reading.number, child.endDescriptor], milliseconds: max(0, deadline - monotonicMilliseconds()))
+            guard ready[0] else { break }
+            let piece = try reading.read(atMost: 65_536)
+            guard !piece.isEmpty else { break }
+            output += piece
+        }
+        // Without a sandbox, what the command left behind in other process groups stays: whoever needs that looks now.
+        child.killGroup()
+        _ = child.reap()
+        return String(decoding: output, as: UTF8.self)
+    }
+}
+
+/// A process of the tools' user outside of the sandbox. It ends when this object goes.
+final class Victim: Sendable {
+    let process: String
+    let port: String
+    let memory: String
+    let abstractName = "tau-attack-\(getpid())-\(UInt32.random(in: .min ... .max))"
+    private let id: Int32
+    private let input: Foundation.Pipe
+
+    init(directory: String, identity: ChildRequest.Identity?) throws {
+        let victim = Process()
+        let (input, output) = (Foundation.Pipe(), Foundation.Pipe())
+        let program = "\(directory)/outside/probe"
+        let arguments = ["victim", "\(directory)/sockets/socket", abstractName]
+        if let identity {
+            victim.executableURL = URL(fileURLWithPath: "/usr/bin/setpriv")
+            victim.arguments =
+                ["--reuid", "\(identity.userID)", "--regid", "\(identity.groupID)", "--clear-groups", program]
+                + arguments
+        } else {
+            victim.executableURL = URL(fileURLWithPath: program)
+            victim.arguments = arguments
+        }
+        victim.environment = ["VICTIM": AttackScene.secret]
+        victim.standardInput = input
+        victim.standardOutput = output
+        try victim.run()
+        let line = String(decoding: output.fileHandleForReading.availableData, as: UTF8.self)
+        let numbers = line.split(whereSeparator: \.isWhitespace).map(String.init)
+        try #require(numbers.count == 2, "the victim said \(line)")
+        (id, process, port, memory) = (victim.processIdentifier, "\(victim.processIdentifier)", numbers[0], numbers[1])
+        self.input = input
+    }
+
+    var isAlive: Bool { kill(id, 0) == 0 }
+
+    deinit {
+        // It ends by itself and takes its shared memory with it.
+        try? input.fileHandleForWriting.close()
+    }
+}
