@@ -3,11 +3,15 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/dqblk_xfs.h>
+#include <linux/fs.h>
 #include <linux/openat2.h>
+#include <linux/quota.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/eventfd.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
@@ -24,6 +28,46 @@ int tau_exchange(int directory, const char *first, const char *second) {
 }
 
 int tau_pidfd_open(pid_t process) { return (int)syscall(SYS_pidfd_open, process, 0); }
+
+// The C library has no function for quotactl_fd(2), which is there since Linux 5.14.
+static int project_quota(int directory, int command, uint32_t project, void *argument) {
+    return (int)syscall(SYS_quotactl_fd, directory, QCMD(command, PRJQUOTA), project, argument);
+}
+
+int tau_has_project_quota(int directory) {
+    struct fs_quota_stat status = {0};
+    if (project_quota(directory, Q_XGETQSTAT, 0, &status) < 0) return 0;
+    return (status.qs_flags & FS_QUOTA_PDQ_ACCT) != 0 && (status.qs_flags & FS_QUOTA_PDQ_ENFD) != 0;
+}
+
+int tau_set_project(int directory, uint32_t project) {
+    struct fsxattr attributes;
+    if (ioctl(directory, FS_IOC_FSGETXATTR, &attributes) < 0) return -1;
+    if (attributes.fsx_projid == project && (attributes.fsx_xflags & FS_XFLAG_PROJINHERIT) != 0) return 0;
+    attributes.fsx_projid = project;
+    attributes.fsx_xflags |= FS_XFLAG_PROJINHERIT;
+    return ioctl(directory, FS_IOC_FSSETXATTR, &attributes);
+}
+
+// Bytes are bounded in units of a KiB, whatever the file system's blocks are (quotactl(2)).
+static const uint64_t quota_unit = 1024;
+
+int tau_set_project_limits(int directory, uint32_t project, uint64_t max_bytes, uint64_t max_files) {
+    struct if_dqblk limits = {
+        .dqb_bhardlimit = max_bytes / quota_unit, .dqb_ihardlimit = max_files, .dqb_valid = QIF_LIMITS};
+    return project_quota(directory, Q_SETQUOTA, project, &limits);
+}
+
+int tau_project_usage(
+    int directory, uint32_t project, uint64_t *bytes, uint64_t *files, uint64_t *max_bytes, uint64_t *max_files) {
+    struct if_dqblk usage = {0};
+    if (project_quota(directory, Q_GETQUOTA, project, &usage) < 0) return -1;
+    *bytes = usage.dqb_curspace;
+    *files = usage.dqb_curinodes;
+    *max_bytes = usage.dqb_bhardlimit * quota_unit;
+    *max_files = usage.dqb_ihardlimit;
+    return 0;
+}
 
 pid_t tau_thread_id(void) { return gettid(); }
 

@@ -60,6 +60,14 @@ extension Directory {
         return usage
     }
 
+    /// What the whole file system holds that the directory lies in.
+    package func fileSystemUsage() throws(SystemError) -> DiskUsage {
+        let value = try fileSystem()
+        return DiskUsage(
+            bytes: Self.bytes(UInt64(value.f_blocks) - min(UInt64(value.f_blocks), UInt64(value.f_bfree)), value),
+            files: Int(clamping: UInt64(value.f_files) - min(UInt64(value.f_files), UInt64(value.f_ffree))))
+    }
+
     /// The status of a name, and the bytes that it takes up on the disk. These are no part of the status, because they
     /// change when the file system gets round to writing.
     private func allocation(of name: [UInt8]) throws(SystemError) -> (status: FileStatus, bytes: Int64) {
@@ -72,10 +80,19 @@ extension Directory {
 
     /// Bytes of the file system that are left for those who are not root.
     package func availableBytes() throws(SystemError) -> Int64 {
+        let value = try fileSystem()
+        return Self.bytes(UInt64(value.f_bavail), value)
+    }
+
+    private func fileSystem() throws(SystemError) -> statvfs {
         var value = statvfs()
         guard fstatvfs(descriptor.number, &value) == 0 else { throw .last("fstatvfs") }
-        return Int64(
-            clamping: UInt64(value.f_bavail).multipliedReportingOverflow(by: UInt64(value.f_frsize)).partialValue)
+        return value
+    }
+
+    private static func bytes(_ blocks: UInt64, _ fileSystem: statvfs) -> Int64 {
+        let (bytes, isOver) = blocks.multipliedReportingOverflow(by: UInt64(fileSystem.f_frsize))
+        return isOver ? .max : Int64(clamping: bytes)
     }
 }
 

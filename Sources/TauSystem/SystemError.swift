@@ -14,7 +14,7 @@ package struct SystemError: Error, Sendable, Hashable, CustomStringConvertible {
     }
 
     /// The error of the call that has just failed on this thread.
-    static func last(_ call: String) -> SystemError { SystemError(call: call, code: errno) }
+    package static func last(_ call: String) -> SystemError { SystemError(call: call, code: errno) }
 
     /// What the code means, such as "No such file or directory".
     package var reason: String { String(cString: tau_error_text(code)) }

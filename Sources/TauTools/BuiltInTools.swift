@@ -37,7 +37,9 @@ package struct BuiltInTools: ToolCatalog {
         let root: WorkspaceRoot
         do throws(SystemError) {
             root = try await threads.run { () throws(SystemError) in
-                try WorkspaceRoot(path: configuration.workspaceRoot, owner: identity)
+                try WorkspaceRoot(
+                    path: configuration.workspaceRoot, owner: identity, volume: configuration.limits.workspaceVolume,
+                    bound: configuration.limits.workspaceBound)
             }
         } catch {
             throw ToolFailure(.unavailable, "The workspace directory cannot be used: \(error)")
@@ -65,7 +67,10 @@ package struct BuiltInTools: ToolCatalog {
         commandSlots = FairQueue(
             places: limits.maxConcurrentCommands, maxWaiting: limits.maxQueuedCommands - limits.maxConcurrentCommands)
         var note: String?
-        if case .ready(let sandbox) = sandbox { note = sandbox.note }
+        if case .ready(let sandbox) = sandbox {
+            let notes = [sandbox.note, root.quotaNote].compactMap(\.self)
+            note = notes.isEmpty ? nil : notes.joined(separator: "; ")
+        }
         listings = [
             ToolListing(definition: ReadTool.definition(limits), policy: configuration.policy(of: "read")),
             ToolListing(

@@ -1,4 +1,5 @@
 package import TauCore
+internal import TauSystem
 
 /// What the built-in tools need to know of the server that they run on.
 package struct ToolsConfiguration: Sendable {
@@ -47,6 +48,8 @@ package struct ToolLimits: Sendable, Hashable {
     package var maxImageBytes = 3_538_944
     /// Bytes that a workspace may take up on the disk.
     package var maxWorkspaceBytes = 1 << 30
+    /// What lies below a workspace.
+    package var workspaceVolume = WorkspaceVolume.directory
     /// Files, directories and links that a workspace may hold.
     package var maxWorkspaceFiles = 200_000
     /// Bytes of a file that a command writes into a workspace that is full: what the sandbox itself needs.
@@ -122,8 +125,11 @@ package struct ToolLimits: Sendable, Hashable {
 
     package init() {}
 
+    var workspaceBound: DiskUsage { DiskUsage(bytes: Int64(maxWorkspaceBytes), files: maxWorkspaceFiles) }
+
     var controlGroup: ControlGroups.Limits {
         .init(
-            processes: maxCommandProcesses, memoryBytes: maxCommandMemoryBytes, processors: maxCommandProcessors)
+            processes: maxCommandProcesses, memoryBytes: maxCommandMemoryBytes, processors: maxCommandProcessors,
+            filesInMemory: workspaceVolume == .tmpfs)
     }
 }

@@ -71,9 +71,9 @@ struct WorkspaceQuotaTests {
         _ = try await server.failure(
             "bash", ["command": "for i in {1..100}; do head -c 1M /dev/zero > f$i; done; sleep 100"])
         let before = try used(server)
-        // The size limit ends whoever writes, and even an empty file is one too many.
+        // The size limit ends whoever writes; an empty file may be one too many already.
         let refused = try await server.failure("bash", ["command": "cp f1 more"])
-        #expect(refused.code == .quotaExceeded)
+        #expect([.failed, .quotaExceeded].contains(refused.code))
         #expect(refused.message.contains("[The workspace is full: commands can take files away"))
         #expect(try used(server) <= before + 65_536)
         #expect(try await server.failure("write", ["path": "more", "content": "x"]).code == .tooLarge)

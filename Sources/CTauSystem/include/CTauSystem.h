@@ -10,6 +10,20 @@
 /// openat2(2) with the given `RESOLVE_…` bits.
 int tau_openat2(int directory, const char *path, int flags, unsigned mode, uint64_t resolve);
 
+/// Whether the file system counts and bounds what projects use: 1 or 0.
+int tau_has_project_quota(int directory);
+
+/// Makes the directory, and what is made in it from now on, belong to a project. 0, or -1 with errno.
+int tau_set_project(int directory, uint32_t project);
+
+/// Bounds what a project uses. 0, or -1 with errno.
+int tau_set_project_limits(int directory, uint32_t project, uint64_t max_bytes, uint64_t max_files);
+
+/// What a project uses, and the bounds in force. 0, or -1 with errno.
+int tau_project_usage(
+    int directory, uint32_t project, uint64_t *bytes, uint64_t *files, uint64_t *max_bytes, uint64_t *max_files);
+
+
 /// Exchanges what two names in a directory stand for, in one step (renameat2(2)).
 int tau_exchange(int directory, const char *first, const char *second);
 

@@ -141,7 +141,7 @@ struct CommandExecution<Sink: CommandSink & ~Copyable>: Sendable {
     private func excess(over baseline: WorkspaceQuota.Baseline, in group: ControlGroup?) -> WorkspaceQuota.Excess? {
         guard program.mayWrite else { return nil }
         return workspace.quota.excess(
-            over: baseline, in: workspace.directory, processes: { group?.processes ?? [] },
+            over: baseline, in: workspace, processes: { group?.processes ?? [] },
             isStopped: { (try? waitForInput([cancellation.number], milliseconds: 0)[0]) == true })
     }
 

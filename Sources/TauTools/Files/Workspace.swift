@@ -14,16 +14,21 @@ final class Workspace: Sendable {
     let limits: ToolLimits
     let protected: ProtectedNames.Matcher
     let quota: WorkspaceQuota
+    let measure: WorkspaceMeasure
+    /// Lies on the disk that is to keep some room.
+    let root: Directory
     private let threads: BlockingThreads
     /// One change at a time, so that calls of one batch on the same file do not undo each other.
     private let changes = FairQueue<Int>(places: 1, maxWaiting: 1024)
 
     init(
-        directory: Directory, hostPath: String, owner: ChildRequest.Identity?, limits: ToolLimits,
+        _ opened: WorkspaceRoot.OpenWorkspace, owner: ChildRequest.Identity?, limits: ToolLimits,
         protected: ProtectedNames.Matcher, quota: WorkspaceQuota, threads: BlockingThreads
     ) {
-        self.directory = directory
-        self.hostPath = hostPath
+        directory = opened.directory
+        hostPath = opened.path
+        measure = opened.measure
+        root = opened.root
         self.owner = owner
         self.limits = limits
         self.protected = protected
@@ -36,9 +41,9 @@ final class Workspace: Sendable {
         _ name: String, in root: WorkspaceRoot, limits: ToolLimits, protected: ProtectedNames.Matcher,
         quota: WorkspaceQuota? = nil, threads: BlockingThreads
     ) async throws(SystemError) -> Workspace {
-        let (directory, path) = try await threads.run { () throws(SystemError) in try root.open(name) }
+        let opened = try await threads.run { () throws(SystemError) in try root.open(name) }
         return Workspace(
-            directory: directory, hostPath: path, owner: root.owner, limits: limits, protected: protected,
+            opened, owner: root.owner, limits: limits, protected: protected,
             quota: quota ?? WorkspaceQuota(limits: limits), threads: threads)
     }
 
@@ -142,7 +147,7 @@ final class Workspace: Sendable {
             throw ToolFailure(.invalidArguments, "\(path.text) does not name a file")
         }
         try checkWriting(path.components, path)
-        try quota.admit(bytes: bytes.count, in: directory)
+        try quota.admit(bytes: bytes.count, in: self)
         do throws(SystemError) {
             let parent = try makeDirectories(components)
             guard let place = self.components(of: parent.descriptor) else {

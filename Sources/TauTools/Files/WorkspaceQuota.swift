@@ -5,8 +5,9 @@ internal import TauSystem
 
 /// How much one workspace may hold, and what was last seen of it.
 ///
-/// Nothing stops a command in the middle of a write here: the workspace is measured while commands run and when they end,
-/// and a command that goes too far is ended. How often depends on how long measuring takes.
+/// Where the kernel does not keep the quota, nothing stops a command in the middle of a write: the workspace is measured
+/// while commands run and when they end, and a command that goes too far is ended. How often depends on how long measuring
+/// takes.
 final class WorkspaceQuota: Sendable {
     private let limits: ToolLimits
     private let state = Mutex(State())
@@ -25,7 +26,7 @@ final class WorkspaceQuota: Sendable {
 
     init(limits: ToolLimits) { self.limits = limits }
 
-    private var bound: DiskUsage { DiskUsage(bytes: Int64(limits.maxWorkspaceBytes), files: limits.maxWorkspaceFiles) }
+    private var bound: DiskUsage { limits.workspaceBound }
 
     /// What a command may find at its start and leave at its end: one that finds the workspace full may take away, but
     /// not add.
@@ -48,9 +49,9 @@ final class WorkspaceQuota: Sendable {
     ///
     /// What `processes` hold open counts, though it has no name. `isStopped` ends the measurement without a result.
     func excess(
-        over baseline: Baseline, in workspace: Directory, processes: () -> [Int32], isStopped: () -> Bool
+        over baseline: Baseline, in workspace: Workspace, processes: () -> [Int32], isStopped: () -> Bool
     ) -> Excess? {
-        if let free = try? workspace.availableBytes(), free < Int64(limits.minFreeDiskBytes) {
+        if let free = try? workspace.root.availableBytes(), free < Int64(limits.minFreeDiskBytes) {
             return Excess(
                 reason: """
                     the server's disk has only \(ByteCount.text(Int(free))) left, and \
@@ -87,12 +88,17 @@ final class WorkspaceQuota: Sendable {
     }
 
     private func measure(
-        _ workspace: Directory, _ processes: () -> [Int32], _ isStopped: () -> Bool
+        _ workspace: Workspace, _ processes: () -> [Int32], _ isStopped: () -> Bool
     ) throws(SystemError) -> DiskUsage? {
+        switch workspace.measure {
+        case .fileSystem: return try workspace.directory.fileSystemUsage()
+        case .project(let project): return try workspace.directory.projectUsage(project).used
+        case .walk: break
+        }
         // Further than the bound, to see whether a command that clears a full workspace gets on.
         let maxFiles = 2 * limits.maxWorkspaceFiles
-        guard let named = try workspace.usage(maxFiles: maxFiles, isStopped: isStopped) else { return nil }
-        return try named + namelessUsage(of: processes(), onDevice: workspace.descriptor.status().device)
+        guard let named = try workspace.directory.usage(maxFiles: maxFiles, isStopped: isStopped) else { return nil }
+        return try named + namelessUsage(of: processes(), onDevice: workspace.directory.descriptor.status().device)
     }
 
     private func excess(_ usage: DiskUsage) -> Excess {
@@ -103,7 +109,7 @@ final class WorkspaceQuota: Sendable {
     }
 
     /// Throws if the workspace may not take so many bytes more, in one more file. Blocks.
-    func admit(bytes: Int, in workspace: Directory) throws(ToolFailure) {
+    func admit(bytes: Int, in workspace: Workspace) throws(ToolFailure) {
         let problem = excess(
             over: Baseline(bound: bound, isFull: false), in: workspace, processes: { [] }, isStopped: { false })
         let isAdmitted = state.withLock { state in

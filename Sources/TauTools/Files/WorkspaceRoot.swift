@@ -3,16 +3,18 @@ internal import TauCore
 internal import TauSystem
 
 /// The directory that holds the sessions' workspaces.
-///
-/// A workspace's quota belongs here too: where the file system has one it is set when the workspace is made.
 struct WorkspaceRoot: Sendable {
     private let directory: Directory
     private let path: String
     /// Who owns the workspaces; nil where the server is not root.
     let owner: ChildRequest.Identity?
+    private let volumes: WorkspaceVolumes
 
-    /// Makes the directory if need be. Blocks.
-    init(path: String, owner: ChildRequest.Identity?) throws(SystemError) {
+    /// Makes the directory if need be. Blocks. Throws ENOTSUP if volumes of that kind cannot be had.
+    init(
+        path: String, owner: ChildRequest.Identity?, volume: WorkspaceVolume = .directory,
+        bound: DiskUsage = ToolLimits().workspaceBound
+    ) throws(SystemError) {
         try Self.makeDirectories(path)
         directory = try Directory(path: path)
         self.owner = owner
@@ -23,10 +25,16 @@ struct WorkspaceRoot: Sendable {
         }
         defer { free(resolved) }
         self.path = String(cString: resolved)
+        volumes = try WorkspaceVolumes(volume, path: self.path, directory: directory, owner: owner, bound: bound)
+    }
+
+    /// Who keeps the quotas, for people; nil where it is the kernel.
+    var quotaNote: String? {
+        volumes.enforces ? nil : "the size of workspaces is measured while commands run, not bounded by the file system"
     }
 
     /// The directory of that name, made if it does not exist. Blocks.
-    func open(_ name: String) throws(SystemError) -> (directory: Directory, path: String) {
+    func open(_ name: String) throws(SystemError) -> OpenWorkspace {
         let bytes = Array(name.utf8)
         var isNew = true
         do throws(SystemError) {
@@ -34,18 +42,28 @@ struct WorkspaceRoot: Sendable {
         } catch  where error.code == EEXIST {
             isNew = false
         }
-        let workspace = try directory.openDirectory(bytes, links: .refused)
+        let (workspace, measure) = try volumes.open(name, in: directory)
         let status = try workspace.descriptor.status()
         if let owner, isNew || status.userID != owner.userID {
             try workspace.descriptor.changeOwner(user: owner.userID, group: owner.groupID)
         }
-        return (workspace, path + "/" + name)
+        return OpenWorkspace(directory: workspace, path: path + "/" + name, measure: measure, root: directory)
+    }
+
+    struct OpenWorkspace: Sendable {
+        var directory: Directory
+        /// On the server.
+        var path: String
+        var measure: WorkspaceMeasure
+        /// What it lies in.
+        var root: Directory
     }
 
     /// Removes the directory of that name with all that is in it. Blocks.
     func remove(_ name: String) throws(SystemError) {
         let bytes = Array(name.utf8)
         do throws(SystemError) {
+            if volumes.kind != .directory { try volumes.remove(name, in: directory) }
             try directory.openDirectory(bytes, links: .refused).removeContents()
             try directory.removeDirectory(bytes)
         } catch  where error.code == ENOENT {

@@ -69,6 +69,11 @@ final class ControlGroup: Sendable {
         }
     }
 
+    /// Whether files in memory count against it that a command made and that are still there.
+    var holdsFiles: Bool {
+        directories.contains { $0.controllers.contains(.memory) && $0.value("shmem", of: "memory.stat") > 0 }
+    }
+
     func events() -> Events {
         var events = Events()
         for directory in directories {

@@ -11,6 +11,8 @@ final class ControlGroups: Sendable {
         var memoryBytes: Int
         /// Processors' worth of time: 1.5 is one and a half.
         var processors: Double
+        /// Whether what commands write may stay in memory after them, so that a group is not as empty as it looks.
+        var filesInMemory = false
     }
 
     private let parents: [ControlGroupDirectory]
@@ -65,6 +67,7 @@ final class ControlGroups: Sendable {
     /// Kills what is left in the group. One that cannot be emptied is not used again.
     func giveBack(_ group: ControlGroup) {
         guard group.killAll() else { return }
+        if limits.filesInMemory, group.holdsFiles { return group.remove() }
         state.withLock { $0.idle.append(group) }
     }
 }

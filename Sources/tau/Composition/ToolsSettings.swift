@@ -14,6 +14,8 @@ extension ToolsConfiguration {
             let choice = try settings.choice(ConfigKey("tools.policy.\(name)"), ToolPolicy.allCases.map(\.rawValue))
             if let policy = choice.flatMap(ToolPolicy.init) { policies[name] = policy }
         }
+        let kind = try settings.choice("workspace.volume", WorkspaceVolume.allCases.map(\.rawValue))
+        limits.workspaceVolume = kind.flatMap(WorkspaceVolume.init) ?? limits.workspaceVolume
         try limits.apply(settings)
         try protectedNames.apply(settings)
     }
