@@ -8,11 +8,12 @@ needed=()
 [ -e /usr/include/seccomp.h ] || needed+=(libseccomp-dev)
 [ -e /usr/include/utf8proc.h ] || needed+=(libutf8proc-dev)
 [ -e /usr/include/re2/re2.h ] || needed+=(libre2-dev)
-# Without these Tau builds and runs: no bubblewrap, no commands; the others only make grep and find faster.
+# Without these Tau builds and runs: no bubblewrap, no commands; no GraphicsMagick, no large images; ripgrep makes grep
+# faster.
 useful=()
 command -v bwrap >/dev/null || useful+=(bubblewrap)
 command -v rg >/dev/null || useful+=(ripgrep)
-command -v fdfind >/dev/null || command -v fd >/dev/null || useful+=(fd-find)
+command -v gm >/dev/null || useful+=(graphicsmagick)
 missing=("${needed[@]}" "${useful[@]}")
 [ ${#missing[@]} -eq 0 ] && exit 0
 

@@ -94,7 +94,7 @@ package struct BuiltInTools: ToolCatalog {
         } catch {
             throw ToolFailure(.unavailable, "The workspace cannot be used: \(error.reason)")
         }
-        var tools: [any Tool] = [ReadTool(workspace: workspace)]
+        var tools: [any Tool] = [ReadTool(workspace: workspace, scaler: scaler(workspace, session))]
         if case .ready(let sandbox) = sandbox {
             tools.append(BashTool(workspace: workspace, sandbox: sandbox, session: session, slots: commandSlots))
         }
@@ -104,6 +104,11 @@ package struct BuiltInTools: ToolCatalog {
             ListTool(workspace: workspace),
         ]
         return Toolbox(tools: tools.filter { configuration.policy(of: $0.definition.name) != .deny })
+    }
+
+    private func scaler(_ workspace: Workspace, _ session: SessionID) -> ImageScaler? {
+        guard ImageScaler.isInstalled, case .ready(let sandbox) = sandbox, sandbox.bubblewrap != nil else { return nil }
+        return ImageScaler(workspace: workspace, sandbox: sandbox, session: session, slots: commandSlots)
     }
 
     private func ripgrep(_ workspace: Workspace, _ session: SessionID) -> Ripgrep? {

@@ -46,6 +46,10 @@ package struct ToolLimits: Sendable, Hashable {
     package var maxWriteBytes = 8 << 20
     /// Bytes of an image file: 4.5 MiB once it is base64.
     package var maxImageBytes = 3_538_944
+    /// Pixels of the longer side of an image that models are shown.
+    package var maxImageSide = 2000
+    /// Seconds that making an image smaller may take.
+    package var imageTimeoutSeconds = 20
     /// Bytes that a workspace may take up on the disk.
     package var maxWorkspaceBytes = 1 << 30
     /// What lies below a workspace.

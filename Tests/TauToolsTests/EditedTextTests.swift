@@ -37,6 +37,21 @@ import Testing
         #expect(try edited("\u{FF41}\u{FF08}1\u{FF09}\n", ("a(1)", "b")).bytes == Array("b\n".utf8))
     }
 
+    @Test(arguments: [
+        ("e\u{301}te\u{301}", "\u{E9}t\u{E9}"), ("\u{E9}t\u{E9}", "e\u{301}te\u{301}"), ("o\u{FB03}ce", "office"),
+        ("x\u{B2}", "x2"), ("\u{FF76}\u{FF9E}", "\u{30AC}"), ("\u{1112}\u{1161}\u{11AB}", "\u{D55C}"),
+        ("\u{2460}", "1"), ("\u{FF26}\u{FF4F}\u{FF4F}", "Foo"), ("a\u{2003}b", "a b"),
+    ])
+    func `compatibility characters and compositions match their plain forms`(file: String, asked: String) throws {
+        let result = try edited("before\n<\(file)>\nafter \(file.prefix(0))\u{2026}\n", ("<\(asked)>", "new"))
+        #expect(result.bytes == Array("before\nnew\nafter \u{2026}\n".utf8))
+    }
+
+    @Test func `a match never takes a letter from its accent`() {
+        expectFailure("cafe\u{301}\u{2026}\n", [("cafe...", "x")], says: "not found")
+        expectFailure("o\u{FB03}ce\n", [("off", "x")], says: "not found")
+    }
+
     @Test func `white space at the beginning of a line is never guessed`() {
         expectFailure("\tif x {\n", [("    if x {", "y")], says: "not found")
     }

@@ -109,6 +109,11 @@ enum UnicodeText {
         mapped(Array(bytes), [UTF8PROC_STABLE, UTF8PROC_COMPAT, UTF8PROC_COMPOSE])
     }
 
+    /// NFD (Unicode Standard Annex 15). nil for what is not UTF-8.
+    static func decomposed(_ bytes: some Collection<UInt8>) -> [UInt8]? {
+        mapped(Array(bytes), [UTF8PROC_STABLE, UTF8PROC_DECOMPOSE])
+    }
+
     private static func mapped(_ bytes: [UInt8], _ options: [utf8proc_option_t]) -> [UInt8]? {
         var result: UnsafeMutablePointer<utf8proc_uint8_t>?
         let flags = options.reduce(0) { $0 | $1.rawValue }

@@ -1,8 +1,11 @@
 internal import TauCore
+internal import TauSystem
 
 /// Reads a text file or an image.
 struct ReadTool: Tool {
     let workspace: Workspace
+    /// nil where images cannot be made smaller.
+    var scaler: ImageScaler?
 
     var definition: ToolDefinition { Self.definition(workspace.limits) }
 
@@ -12,7 +15,7 @@ struct ReadTool: Tool {
             description: """
                 Read a file. Text is cut at \(limits.maxLines) lines or \(ByteCount.text(limits.maxBytes)), whichever \
                 comes first; use offset and limit for large files and go on with offset until the end. Images (jpeg, \
-                png, gif, webp) are shown as such.
+                png, gif, webp, bmp) are shown as such, large ones made smaller.
                 """,
             parameters: .arguments(
                 [
@@ -29,35 +32,69 @@ struct ReadTool: Tool {
         let limit = try invocation.arguments.optionalInteger("limit")
         if let limit, limit < 1 { throw ToolFailure(.invalidArguments, "The argument 'limit' must be at least 1") }
         let (workspace, limits) = (workspace, workspace.limits)
-        return try await workspace.perform { () throws(ToolFailure) in
-            let bytes = try workspace.read(path, limit: limits.maxReadBytes).bytes
-            if let format = ImageFormat(detectingIn: bytes) { return try image(bytes, format, path, limits) }
-            return try text(bytes, path, Window(offset: offset, limit: limit), limits)
+        let file = try await workspace.perform { () throws(ToolFailure) in
+            let (path, head) = try workspace.head(ofAnySpelling: path, bytes: headBytes)
+            if let format = ImageFormat(detectingIn: head.bytes) { return File.image(path, head, format) }
+            // Most files are no longer than that.
+            let isWhole = head.bytes.count < headBytes && head.bytes.count == head.status.size
+            let bytes = isWhole ? head.bytes : try workspace.read(path, limit: limits.maxReadBytes).bytes
+            return .text(try text(bytes, path, Window(offset: offset, limit: limit), limits))
+        }
+        switch file {
+        case .text(let output): return output
+        case .image(let path, let head, let format): return try await image(path, head, format)
         }
     }
+
+    private enum File {
+        case text(ToolOutput)
+        /// Its first bytes, for it may be of any size.
+        case image(WorkspacePath, Workspace.Content, ImageFormat)
+    }
+
+    private func image(
+        _ path: WorkspacePath, _ head: Workspace.Content, _ format: ImageFormat
+    ) async throws(ToolFailure) -> ToolOutput {
+        let limits = workspace.limits
+        let workspace = workspace
+        let size = format.size(in: head.bytes)
+        let count = Int(head.status.size)
+        let original = ([format.mimeType, size?.text, ByteCount.text(count)] as [String?]).compactMap(\.self)
+            .joined(separator: ", ")
+        if format.isTaken, count <= limits.maxImageBytes, size?.fits(in: limits.maxImageSide) != false {
+            let bytes = try await workspace.perform { () throws(ToolFailure) in
+                try workspace.read(path, limit: limits.maxImageBytes).bytes
+            }
+            return output("Image \(path.text) (\(original))", bytes, format)
+        }
+        guard let smaller = try await scaler?.scaled(path, format: format),
+            let format = ImageFormat(detectingIn: smaller)
+        else {
+            throw ToolFailure(
+                .tooLarge,
+                """
+                The image \(path.text) (\(original)) cannot be shown: at most \(ByteCount.text(limits.maxImageBytes)) and \
+                \(limits.maxImageSide) pixels a side can be, as jpeg, png, gif or webp. Make a smaller copy first
+                """)
+        }
+        let shown = format.size(in: smaller).map { " as \($0.text)" } ?? ""
+        return output("Image \(path.text) (\(original)), shown\(shown) \(format.mimeType)", smaller, format)
+    }
+
+    private func output(_ text: String, _ bytes: [UInt8], _ format: ImageFormat) -> ToolOutput {
+        ToolOutput(content: [
+            .text(text), .image(ImageBlock(data: Base64.encode(bytes), mimeType: format.mimeType)),
+        ])
+    }
 }
+
+/// Enough to know an image and its size.
+private let headBytes = 65_536
 
 /// The part of a file that was asked for.
 private struct Window {
     var offset: Int?
     var limit: Int?
-}
-
-private func image(
-    _ bytes: [UInt8], _ format: ImageFormat, _ path: WorkspacePath, _ limits: ToolLimits
-) throws(ToolFailure) -> ToolOutput {
-    guard bytes.count <= limits.maxImageBytes else {
-        throw ToolFailure(
-            .tooLarge,
-            """
-            The image \(path.text) has \(ByteCount.text(bytes.count)); at most \(ByteCount.text(limits.maxImageBytes)) \
-            can be shown. Make a smaller copy first
-            """)
-    }
-    return ToolOutput(content: [
-        .text("Image \(path.text) (\(format.mimeType), \(ByteCount.text(bytes.count)))"),
-        .image(ImageBlock(data: Base64.encode(bytes), mimeType: format.mimeType)),
-    ])
 }
 
 private func text(

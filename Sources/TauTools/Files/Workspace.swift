@@ -86,6 +86,13 @@ final class Workspace: Sendable {
         return content
     }
 
+    /// The first bytes of a regular file, whose size does not matter, and its status.
+    func head(of path: WorkspacePath, bytes count: Int) throws(ToolFailure) -> Content {
+        try withFile(path) { file, status throws(SystemError) in
+            Content(bytes: try file.read(atMost: count), status: status)
+        }
+    }
+
     /// Throws unless the path is that of a regular file that may be read.
     func checkFile(_ path: WorkspacePath) throws(ToolFailure) { try withFile(path) { _, _ throws(SystemError) in } }
 

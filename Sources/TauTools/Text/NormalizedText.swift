@@ -27,28 +27,53 @@ struct NormalizedText {
         origins.append(UInt32(original.count))
     }
 
-    /// Also blind to what models tend to write differently: white space at the ends of lines, and typographic quotes,
-    /// dashes and spaces. White space at the beginning of a line counts.
-    ///
-    /// Of Unicode's compatibility normal form (NFKC) it knows full-width ASCII (U+FF01–U+FF5E), the spaces and the
-    /// ellipsis (U+2026); ligatures, superscripts, half-width kana and the composition of accents are compared as they
-    /// are.
+    /// Also blind to what models tend to write differently: compatibility characters and the composition of accents
+    /// (NFKC), white space at the ends of lines, and typographic quotes, dashes and spaces. White space at the beginning of
+    /// a line counts.
     init(folding text: NormalizedText) {
         reserve(text.bytes.count)
         let source = text.bytes
         var index = 0
         while index < source.count {
-            let length = Self.sequenceLength(source, at: index)
-            if source[index] == UInt8(ascii: "\n") { trimLineEnd() }
-            if let replacement = Self.folded(source[index..<(index + length)]) {
-                for byte in replacement { append(byte, from: Int(text.origins[index])) }
+            let end = Self.endOfRun(source, from: index)
+            if end == index + 1 {
+                if source[index] == UInt8(ascii: "\n") { trimLineEnd() }
+                append(source[index], from: Int(text.origins[index]))
             } else {
-                for offset in index..<(index + length) { append(source[offset], from: Int(text.origins[offset])) }
+                appendFolded(source[index..<end], text.origins)
             }
-            index += length
+            index = end
         }
         trimLineEnd()
         origins.append(text.origins[source.count])
+    }
+
+    /// The end of a piece that can be normalised by itself: one ASCII byte, or one and what follows it up to the next.
+    /// Only what is not ASCII changes what is before it.
+    private static func endOfRun(_ bytes: [UInt8], from start: Int) -> Int {
+        var end = start + 1
+        while end < bytes.count, bytes[end] >= 0x80 { end += 1 }
+        return end
+    }
+
+    private mutating func appendFolded(_ run: ArraySlice<UInt8>, _ origins: [UInt32]) {
+        guard let text = String(validating: run, as: UTF8.self) else {
+            for index in run.indices { append(run[index], from: Int(origins[index])) }
+            return
+        }
+        // NFKC never reaches over the bounds of a grapheme cluster.
+        var index = run.startIndex
+        for character in text {
+            let bytes = run[index..<(index + character.utf8.count)]
+            if character == "\n" { trimLineEnd() }
+            let folded = Self.folded(bytes)
+            if folded.elementsEqual(bytes) {
+                for index in bytes.indices { append(bytes[index], from: Int(origins[index])) }
+            } else {
+                for byte in folded { append(byte, from: Int(origins[bytes.startIndex])) }
+            }
+            index = bytes.endIndex
+        }
     }
 
     private mutating func reserve(_ count: Int) {
@@ -91,34 +116,17 @@ struct NormalizedText {
 
     // MARK: Folding
 
-    /// The length of the UTF-8 sequence at `index`; 1 for an invalid byte.
-    private static func sequenceLength(_ bytes: [UInt8], at index: Int) -> Int {
-        let expected =
-            switch bytes[index] {
-            case 0xC2...0xDF: 2
-            case 0xE0...0xEF: 3
-            case 0xF0...0xF4: 4
-            default: 1
+    /// What a character is compared as.
+    private static func folded(_ character: ArraySlice<UInt8>) -> [UInt8] {
+        let composed = UnicodeText.compatibilityComposed(character) ?? Array(character)
+        return String(decoding: composed, as: UTF8.self).unicodeScalars.flatMap { scalar -> [UInt8] in
+            switch scalar.value {
+            case 0x2018...0x201B: Array("'".utf8)
+            case 0x201C...0x201F: Array("\"".utf8)
+            case 0x2010...0x2015, 0x2212: Array("-".utf8)
+            case 0x00A0, 0x2000...0x200A, 0x202F, 0x205F, 0x3000: Array(" ".utf8)
+            default: Array(String(scalar).utf8)
             }
-        let end = index + expected
-        guard end <= bytes.count, bytes[(index + 1)..<end].allSatisfy({ $0 & 0xC0 == 0x80 }) else { return 1 }
-        return expected
-    }
-
-    /// What a character is compared as; nil if as itself.
-    private static func folded(_ sequence: ArraySlice<UInt8>) -> [UInt8]? {
-        guard sequence.count > 1, let scalar = String(decoding: sequence, as: UTF8.self).unicodeScalars.first else {
-            return nil
-        }
-        switch scalar.value {
-        case 0x2018...0x201B: return Array("'".utf8)
-        case 0x201C...0x201F: return Array("\"".utf8)
-        case 0x2010...0x2015, 0x2212: return Array("-".utf8)
-        case 0x00A0, 0x2000...0x200A, 0x202F, 0x205F, 0x3000: return Array(" ".utf8)
-        case 0x2026: return Array("...".utf8)
-        // The full-width forms lie in the order of ASCII.
-        case 0xFF01...0xFF5E: return [UInt8(scalar.value - 0xFF01 + 0x21)]
-        default: return nil
         }
     }
 }
