@@ -68,7 +68,34 @@ extension ToolBench {
         let content = (0..<200).map { "line \($0) of a file of ten thousand bytes, more or less\n" }.joined()
         _ = try await write.run(Self.call(["path": "file", "content": .string(content)]))
         let timings = try await time(2000) { _ = try await read.run(Self.call(["path": "file"])) }
-        return [Figure("read of 10 KB, p50", timings.percentile(0.5) * 1000, "µs", atMost: 60)]
+        return [
+            Figure("read of 10 KB, p50", timings.percentile(0.5) * 1000, "µs", atMost: 60),
+            Figure("arguments of a call checked, p50", try checking(tools), "µs", atMost: 20),
+        ]
+    }
+
+    /// Microseconds for one call's arguments, over the calls that agents make most.
+    private func checking(_ tools: BuiltInTools) throws -> Double {
+        let edit: JSONValue = ["oldText": "let limit = 10", "newText": "let limit = 20"]
+        let calls: [(String, JSONValue)] = [
+            ("read", ["path": "Sources/tau/main.swift", "offset": 100, "limit": "200"]),
+            ("bash", ["command": "swift build 2>&1 | tail -5", "timeout": 60]),
+            ("edit", ["path": "Package.swift", "edits": [edit, edit, edit, edit, edit]]),
+            ("grep", ["pattern": "func .*Limit", "path": "Sources", "glob": "*.swift", "context": 2]),
+        ]
+        let checks = try calls.map { name, arguments in
+            let parameters = tools.listings.first { $0.definition.name == name }?.definition.parameters ?? true
+            return (try ArgumentSchema(parameters, patterns: patternCompiler), arguments.object ?? JSONObject())
+        }
+        var timings: [Double] = []
+        for _ in 0..<1000 {
+            let start = clock.now
+            for (schema, arguments) in checks where !schema.validate(arguments).problems.isEmpty {
+                throw ConfigurationFailure(key: "bench", problem: "arguments were refused")
+            }
+            timings.append((clock.now - start).milliseconds * 1000 / Double(checks.count))
+        }
+        return Timings(timings).percentile(0.5)
     }
 
     func search() async throws -> [Figure] {
