@@ -5,6 +5,8 @@ package import TauSystem
 /// The tools that Tau brings along: `read`, `bash`, `edit`, `write`, `grep`, `find` and `ls`, in a workspace for each session.
 package struct BuiltInTools: ToolCatalog {
     package let listings: [ToolListing]
+    /// What does not confine commands as it should on this server; nil if all does.
+    package let weakness: String?
 
     private let configuration: ToolsConfiguration
     private let root: WorkspaceRoot
@@ -66,11 +68,9 @@ package struct BuiltInTools: ToolCatalog {
         quotas = WorkspaceQuotas(limits: limits)
         commandSlots = FairQueue(
             places: limits.maxConcurrentCommands, maxWaiting: limits.maxQueuedCommands - limits.maxConcurrentCommands)
-        var note: String?
-        if case .ready(let sandbox) = sandbox {
-            let notes = [sandbox.note, root.quotaNote].compactMap(\.self)
-            note = notes.isEmpty ? nil : notes.joined(separator: "; ")
-        }
+        weakness = if case .ready(let sandbox) = sandbox { sandbox.note } else { nil }
+        let notes = [weakness, root.quotaNote].compactMap(\.self)
+        let note = notes.isEmpty ? nil : notes.joined(separator: "; ")
         listings = [
             ToolListing(definition: ReadTool.definition(limits), policy: configuration.policy(of: "read")),
             ToolListing(

@@ -16,6 +16,41 @@ import Testing
         #expect(verbose["details"]?["disk"]?["reason"] == .null)
     }
 
+    private static let hasSandbox = FileManager.default.isExecutableFile(atPath: "/usr/bin/bwrap")
+
+    @Test(.enabled(if: hasSandbox, "bubblewrap is not installed"))
+    func `deep readiness tries the sandbox`() async throws {
+        let server = try TauProcess()
+        defer { server.stop() }
+        #expect(try await APIClient(url: server.url, key: nil).send("GET", "/health/ready?deep=1").status == 200)
+    }
+
+    @Test func `a server without a sandbox says so at its start`() async throws {
+        let server = try TauProcess(environment: ["TAU_TOOLS_SANDBOX": "none"])
+        defer { server.stop() }
+        #expect(server.log.contains("commands are not confined (tools.sandbox is none)"))
+        let tools = try await APIClient(server).send("GET", "/tools").json["data"]?.array ?? []
+        let bash = try #require(tools.first { $0["name"]?.string == "bash" })
+        #expect(bash["note"]?.string?.contains("commands are not confined") == true)
+    }
+
+    @Test(.enabled(if: hasSandbox, "bubblewrap is not installed"))
+    func `a run that fills its workspace is ended, and the next one can clear up`() async throws {
+        let server = try TauProcess(environment: ["TAU_WORKSPACE_MAX_BYTES": "1000000"])
+        defer { server.stop() }
+        let client = APIClient(server)
+        let session = try await client.newSession()
+        func run(_ command: String) async throws -> JSONValue? {
+            let events = try await client.events(
+                "POST", "/sessions/\(session)/runs", ["message": .string(#"Use bash with command="\#(command)"."#)])
+            return events.last { $0.type == "run_state" }?.data["run"]
+        }
+        let full = try await run("head -c 3M /dev/zero > big; sleep 60")
+        #expect(full?["status"]?.string == "failed")
+        #expect(full?["error"]?["code"]?.string == "workspace_full")
+        #expect(try await run("rm big")?["status"]?.string == "completed")
+    }
+
     @Test func `a server that is asked to stop lets its runs finish`() async throws {
         let server = try TauProcess()
         let client = APIClient(server)

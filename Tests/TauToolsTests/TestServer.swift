@@ -17,13 +17,14 @@ final class TestServer: Sendable {
 
     init(
         limits: ToolLimits = ToolLimits(), policies: [String: ToolPolicy] = [:], sandboxPrograms: [String]? = nil,
-        usesRipgrep: Bool = true
+        usesRipgrep: Bool = true, confinement: ToolsConfiguration.Confinement = .sandbox
     ) async throws {
         var template = Array("/tmp/tau-tools-XXXXXX".utf8CString)
         // The directory's mode is 0700: commands could not pass through it on their own.
         path = String(cString: try #require(mkdtemp(&template)))
         try #require(mkdir(path + "/outside", 0o755) == 0)
-        let configuration = ToolsConfiguration(workspaceRoot: path + "/workspaces", limits: limits, policies: policies)
+        var configuration = ToolsConfiguration(workspaceRoot: path + "/workspaces", limits: limits, policies: policies)
+        configuration.confinement = confinement
         tools = try await BuiltInTools.make(
             configuration: configuration, threads: BlockingThreads(count: 2), sandboxPrograms: sandboxPrograms,
             usesRipgrep: usesRipgrep)

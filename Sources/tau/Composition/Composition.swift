@@ -65,9 +65,9 @@ struct Composition {
             if let reason = listing.unavailable {
                 logger.warning("a tool is off", metadata: ["tool": "\(name)", "reason": "\(reason)"])
             }
-            if let note = listing.note {
-                logger.warning("a tool has weaker bounds", metadata: ["tool": "\(name)", "note": "\(note)"])
-            }
+        }
+        if let weakness = tools.weakness {
+            logger.warning("commands have weaker bounds", metadata: ["note": "\(weakness)"])
         }
         return AgentTools(catalog: tools)
     }
