@@ -9,7 +9,7 @@ run: build
 	$(TAU) serve
 
 build: dependencies
-	$(SWIFT) build -c release --product tau
+	$(SWIFT) build -c release --product tau --static-swift-stdlib
 
 ## All tests: unit, HTTP, crash, real model server (where its packages can be had).
 test: dependencies
