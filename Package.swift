@@ -153,11 +153,10 @@ let package = Package(
         .testTarget(
             name: "TauToolsTests",
             dependencies: [
-                "TauTools", "TauSystem", "TauCore", "TauTestKit", "AttackProbe",
+                "TauTools", "TauSystem", "TauCore", "TauTestKit",
                 .product(name: "Crypto", package: "swift-crypto"),
             ],
             swiftSettings: settings),
-        .executableTarget(name: "AttackProbe", path: "Tests/AttackProbe"),
         .testTarget(
             name: "TauRuntimeTests",
             dependencies: [

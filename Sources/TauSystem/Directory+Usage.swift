@@ -25,7 +25,7 @@ extension Directory {
     package static let maxUsageDepth = 256
 
     /// Counts what is below, without following links and without leaving the file system. A file with several names
-    /// counts once. Directories that may not be read and names that vanish meanwhile are passed by.
+    /// counts once. Directories that may not be read and what vanishes meanwhile are passed by.
     ///
     /// Counting ends one past `maxFiles`, or when `isStopped` says so. Nil: directories lie deeper than
     /// `maxUsageDepth`, so nobody can tell.
@@ -55,7 +55,11 @@ extension Directory {
             way[way.count - 1].waiting.removeLast()
             guard let child = try? next.directory.openDirectory(name, links: .refused) else { continue }
             guard way.count < Self.maxUsageDepth else { return nil }
-            try enter(child)
+            do throws(SystemError) {
+                try enter(child)
+            } catch  where error.code == ENOENT {
+                // Removed since.
+            }
         }
         return usage
     }

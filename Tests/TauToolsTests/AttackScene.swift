@@ -32,26 +32,32 @@ final class AttackScene: Sendable {
         // Outside of the sandbox the tools' user may come here.
         try #require(chmod(server.path, 0o755) == 0)
         try createFile("\(server.path)/outside/secret", Self.secret)
-        try Self.copyProbe(to: "\(server.path)/outside/probe")
-        try Self.copyProbe(to: "\(server.workspace)/probe")
+        let probe = "\(server.path)/outside/probe"
+        try Self.compileProbe(to: probe)
+        try FileManager.default.copyItem(atPath: probe, toPath: "\(server.workspace)/probe")
         _ = try await server.tools.toolbox(for: SessionID(unchecked: "neighbour"))
         try createFile("\(server.path)/workspaces/neighbour/secret", Self.secret)
         try #require(chmod("\(server.path)/workspaces/neighbour/secret", 0o666) == 0)
         try #require(mkdir("\(server.path)/sockets", 0o777) == 0 && chmod("\(server.path)/sockets", 0o777) == 0)
         try #require(mkdir("\(server.path)/controls", 0o777) == 0 && chmod("\(server.path)/controls", 0o777) == 0)
-        try Self.copyProbe(to: "\(server.path)/controls/probe")
+        try FileManager.default.copyItem(atPath: probe, toPath: "\(server.path)/controls/probe")
         // A server that forgot to say that its files are its own.
         leak = FileDescriptor(adopting: open("\(server.path)/outside/secret", O_RDONLY))
         victim = try Victim(directory: server.path, identity: identity)
+        // Whatever is held is held by the sandbox, and not because the program does not run there.
+        try #require(await inside("./probe socket 1 1").contains("BREACH"), "the attempts do not run in the sandbox")
     }
 
-    /// The attempts' program, beside the tests.
-    private static func copyProbe(to path: String) throws {
-        let directory =
-            Bundle.allBundles.first { $0.bundlePath.hasSuffix(".xctest") }?.bundleURL
-            ?? URL(fileURLWithPath: CommandLine.arguments[0])
-        let probe = directory.deletingLastPathComponent().appendingPathComponent("AttackProbe")
-        try FileManager.default.copyItem(atPath: probe.path, toPath: path)
+    /// Compiles the attempts' program. It must need nothing but the C library, which is all that the sandbox has.
+    private static func compileProbe(to path: String) throws {
+        let source = URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
+            .appendingPathComponent("AttackProbe/attack-probe.c").path
+        let compiler = Process()
+        compiler.executableURL = URL(fileURLWithPath: "/usr/bin/env")
+        compiler.arguments = ["clang", "-O1", "-o", path, source]
+        try compiler.run()
+        compiler.waitUntilExit()
+        try #require(compiler.terminationStatus == 0, "the attempts could not be compiled")
         try #require(chmod(path, 0o755) == 0)
     }
 

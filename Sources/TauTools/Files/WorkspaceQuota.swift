@@ -75,9 +75,13 @@ final class WorkspaceQuota: Sendable {
             // A tenth of the time at most goes into measuring.
             state.due = end + max(limits.quotaIntervalMilliseconds, 10 * (end - start))
             guard !wasStopped else { return nil }
-            guard case .success(.some(let usage)) = measured else {
-                guard case .success = measured else { return nil }
+            let usage: DiskUsage
+            switch measured {
+            case .success(let measured?): usage = measured
+            case .success(nil):
                 return Excess(reason: "directories are nested more than \(Directory.maxUsageDepth) levels deep")
+            // Whoever could keep it from being measured could fill it.
+            case .failure(let error): return Excess(reason: "the workspace cannot be measured: \(error.reason)")
             }
             state.usage = usage
             guard !usage.fits(in: baseline.bound) else { return nil }
@@ -110,18 +114,29 @@ final class WorkspaceQuota: Sendable {
 
     /// Throws if the workspace may not take so many bytes more, in one more file. Blocks.
     func admit(bytes: Int, in workspace: Workspace) throws(ToolFailure) {
-        let problem = excess(
-            over: Baseline(bound: bound, isFull: false), in: workspace, processes: { [] }, isStopped: { false })
-        let isAdmitted = state.withLock { state in
+        let baseline = Baseline(bound: bound, isFull: false)
+        var problem = excess(over: baseline, in: workspace, processes: { [] }, isStopped: { false })
+        var isAdmitted = problem == nil && add(bytes: bytes)
+        if problem == nil, !isAdmitted {
+            // Files that were replaced since the last measurement have been counted twice.
+            state.withLock { $0.due = 0 }
+            problem = excess(over: baseline, in: workspace, processes: { [] }, isStopped: { false })
+            isAdmitted = problem == nil && add(bytes: bytes)
+        }
+        guard isAdmitted else {
+            let reason = problem?.reason ?? excess(DiskUsage(bytes: .max)).reason
+            throw ToolFailure(.tooLarge, "Nothing was written: \(reason). Remove what is not needed first")
+        }
+    }
+
+    /// False if that is too much.
+    private func add(bytes: Int) -> Bool {
+        state.withLock { state in
             guard let usage = state.usage else { return true }
             let with = usage + DiskUsage(bytes: Int64(bytes), files: 1)
             guard with.fits(in: bound) else { return false }
             state.usage = with
             return true
-        }
-        guard problem == nil, isAdmitted else {
-            let reason = problem?.reason ?? excess(DiskUsage(bytes: .max)).reason
-            throw ToolFailure(.tooLarge, "Nothing was written: \(reason). Remove what is not needed first")
         }
     }
 }

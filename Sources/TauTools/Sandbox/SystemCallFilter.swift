@@ -59,7 +59,8 @@ struct SystemCallFilter: Sendable {
         for flag in namespaces { try filter.refuse("clone", EPERM, [.has(0, UInt64(flag))]) }
         // A set-user-id file that a command leaves would be run by somebody else one day.
         let modes: [(call: String, argument: UInt32)] = [
-            ("chmod", 1), ("fchmod", 1), ("fchmodat", 2), ("mknod", 1), ("mknodat", 2), ("creat", 1), ("open", 2),
+            ("chmod", 1), ("fchmod", 1), ("fchmodat", 2), ("fchmodat2", 2), ("mknod", 1), ("mknodat", 2), ("creat", 1),
+            ("open", 2),
             ("openat", 3),
         ]
         for mode in modes {
