@@ -135,7 +135,7 @@ let package = Package(
         // Tests, one target a module; TauTestKit holds what they share.
         .target(
             name: "TauTestKit",
-            dependencies: ["TauCore"],
+            dependencies: ["TauCore", "TauSystem"],
             path: "Tests/TauTestKit",
             swiftSettings: settings),
         .testTarget(name: "TauCoreTests", dependencies: ["TauCore", "TauTestKit"], swiftSettings: settings),

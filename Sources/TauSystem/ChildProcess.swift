@@ -85,7 +85,8 @@ package enum ExitStatus: Sendable, Hashable {
 ///
 /// What a child ties to its parent's life (PR_SET_PDEATHSIG) is tied to the *thread* that spawned it.
 package struct ChildProcess: ~Copyable, Sendable {
-    private let process: Int32
+    /// The kernel's number of the child. It may be somebody else's after `reap`.
+    package let processID: Int32
     private let descriptor: FileDescriptor
 
     /// Starts the child; the calling thread waits until it has executed its program.
@@ -97,19 +98,19 @@ package struct ChildProcess: ~Copyable, Sendable {
             let step = failure.step.map { String(cString: $0) } ?? "spawn"
             throw SystemError(call: "\(step) for \(request.executable)", code: failure.error)
         }
-        return ChildProcess(process: process, descriptor: FileDescriptor(adopting: pidfd))
+        return ChildProcess(processID: process, descriptor: FileDescriptor(adopting: pidfd))
     }
 
     /// Readable once the child has ended.
     package var endDescriptor: Int32 { descriptor.number }
 
     /// Sends SIGKILL to the child's whole process group. The group's name is safe from reuse until `reap`.
-    package func killGroup() { _ = kill(-process, SIGKILL) }
+    package func killGroup() { _ = kill(-processID, SIGKILL) }
 
     /// Waits for the child and removes it from the process table.
     package consuming func reap() -> ExitStatus {
         var status: Int32 = 0
-        while waitpid(process, &status, 0) < 0, errno == EINTR {}
+        while waitpid(processID, &status, 0) < 0, errno == EINTR {}
         let signal = status & 0x7F
         return signal == 0 ? .code((status >> 8) & 0xFF) : .signal(signal)
     }

@@ -75,7 +75,7 @@ static int victim(const char *path, const char *abstract) {
     fflush(stdout);
     // Until whoever started it goes away.
     char byte;
-    while (read(0, &byte, 1) > 0) {}
+    while (read(3, &byte, 1) > 0) {}
     shmctl(memory, IPC_RMID, NULL);
     return 0;
 }

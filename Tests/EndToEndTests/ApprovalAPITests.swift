@@ -4,7 +4,7 @@ import TauTestKit
 import Testing
 
 /// Approvals over HTTP, with servers that are stopped and killed.
-@Suite(.timeLimit(.minutes(2))) struct ApprovalAPITests {
+@Suite(.ownThreads, .timeLimit(.minutes(2))) struct ApprovalAPITests {
     static let environment = ["TAU_TOOLS_POLICY_WRITE": "ask"]
     static let message = #"Use write with path=a.txt, content="x". Use read with path=missing.txt."#
 

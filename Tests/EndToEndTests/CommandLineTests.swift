@@ -4,7 +4,7 @@ import TauTestKit
 import Testing
 
 /// The command line as a person uses it.
-@Suite struct CommandLineTests {
+@Suite(.ownThreads) struct CommandLineTests {
     @Test(arguments: [
         [], ["serve"], ["run"], ["sessions"], ["sessions", "list"], ["sessions", "show"], ["sessions", "tree"],
         ["sessions", "export"], ["sessions", "import"], ["sessions", "delete"], ["sessions", "branch"],

@@ -4,7 +4,7 @@ import TauTestKit
 import Testing
 
 /// A real server, and a network and a model server that misbehave.
-@Suite(.timeLimit(.minutes(2))) struct FaultTests {
+@Suite(.ownThreads, .timeLimit(.minutes(2))) struct FaultTests {
     /// What became of one run.
     struct Outcome {
         var events: [APIClient.Event]

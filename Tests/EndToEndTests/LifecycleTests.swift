@@ -4,7 +4,7 @@ import TauTestKit
 import Testing
 
 /// How a server starts, ends and dies.
-@Suite struct LifecycleTests {
+@Suite(.ownThreads) struct LifecycleTests {
     @Test func `health tells what is well`() async throws {
         let server = try TauProcess()
         defer { server.stop() }

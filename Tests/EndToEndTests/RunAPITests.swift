@@ -5,7 +5,7 @@ import TauTestKit
 import Testing
 
 /// Runs over HTTP, against a real server with the scripted model.
-@Suite struct RunAPITests {
+@Suite(.ownThreads) struct RunAPITests {
     @Test func `a message gets a streamed and saved answer`() async throws {
         let server = try TauProcess()
         defer { server.stop() }

@@ -5,7 +5,7 @@ import TauTestKit
 import Testing
 
 /// Sessions over HTTP, against a real server.
-@Suite struct SessionAPITests {
+@Suite(.ownThreads) struct SessionAPITests {
     @Test func `without a valid key nothing below the API is told, not even what exists`() async throws {
         let server = try TauProcess()
         defer { server.stop() }

@@ -1,5 +1,6 @@
 import Foundation
 import Synchronization
+import TauTestKit
 
 /// A real `tau serve` in a process of its own, on a free port and a directory of its own.
 final class TauProcess: Sendable {
@@ -77,14 +78,7 @@ final class TauProcess: Sendable {
     }
 
     /// The `tau` that was built beside these tests.
-    static let executable: URL =
-        Bundle.main.executableURL.map { main in
-            var directory = main.deletingLastPathComponent()
-            while directory.path != "/", !FileManager.default.isExecutableFile(atPath: directory.path + "/tau") {
-                directory = directory.deletingLastPathComponent()
-            }
-            return directory.appendingPathComponent("tau")
-        } ?? URL(fileURLWithPath: ".build/debug/tau")
+    static let executable = URL(fileURLWithPath: BuiltPrograms.path("tau"))
 
     /// The environment without what would configure a server.
     static let cleanEnvironment = ProcessInfo.processInfo.environment.filter { name, _ in

@@ -6,7 +6,7 @@ import TauTestKit
 import Testing
 
 /// Branches, forks, compactions, search and export over HTTP, against a real server.
-@Suite struct TreeAPITests {
+@Suite(.ownThreads) struct TreeAPITests {
     /// Sends messages one after the other; the ids of the entries that answered them.
     private func talk(_ client: APIClient, _ id: String, _ messages: [String]) async throws -> [String] {
         var leaves: [String] = []

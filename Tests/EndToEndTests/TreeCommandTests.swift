@@ -4,7 +4,7 @@ import TauTestKit
 import Testing
 
 /// Commands that work on trees and files, as processes, mostly without a server.
-@Suite struct TreeCommandTests {
+@Suite(.ownThreads) struct TreeCommandTests {
     /// A session with two turns, and the id of the first answer.
     private func conversation(_ path: String) throws -> (id: String, first: String) {
         for message in ["first question", "second question"] {

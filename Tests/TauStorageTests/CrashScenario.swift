@@ -83,7 +83,7 @@ final class CrashWriter {
         _ scenario: CrashScenario, batches: Int = 0, journalBytes: Int = 1 << 20, goesOn: Bool = false,
         environment: [String: String] = [:]
     ) throws {
-        process.executableURL = Self.executable
+        process.executableURL = URL(fileURLWithPath: BuiltPrograms.path("CrashWriter"))
         process.arguments = [
             scenario.directory.path, "\(scenario.ids.count)", "\(batches)", "\(journalBytes)", goesOn ? "1" : "0",
         ]
@@ -92,16 +92,6 @@ final class CrashWriter {
         process.standardInput = FileHandle.nullDevice
         try process.run()
     }
-
-    /// It lies beside the test bundle.
-    private static let executable: URL = {
-        var directory = URL(fileURLWithPath: CommandLine.arguments[0]).deletingLastPathComponent()
-        if let main = Bundle.main.executableURL { directory = main.deletingLastPathComponent() }
-        for bundle in Bundle.allBundles where bundle.bundlePath.hasSuffix(".xctest") {
-            directory = bundle.bundleURL.deletingLastPathComponent()
-        }
-        return directory.appendingPathComponent("CrashWriter")
-    }()
 
     func wait(forBatches count: Int) {
         while batchCount < count {

@@ -6,7 +6,7 @@ import Testing
 @testable import TauStorage
 
 /// Real processes, really killed.
-@Suite struct CrashTests {
+@Suite(.ownThreads) struct CrashTests {
     @Test(arguments: [1, 2])
     func `after 250 kills while 50 writers append, every acknowledged entry is there, once and in order`(
         _ seed: UInt64

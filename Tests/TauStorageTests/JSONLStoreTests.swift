@@ -55,7 +55,7 @@ struct CollectingLogHandler: LogHandler {
     }
 }
 
-@Suite struct JSONLStoreTests {
+@Suite(.ownThreads) struct JSONLStoreTests {
     @Test(arguments: SessionStoreContract.promises.indices)
     func `keeps the promises of a session store`(_ index: Int) async throws {
         let directory = try StoreDirectory()

@@ -10,7 +10,7 @@ import Testing
 @testable import TauStorage
 
 /// The journal's records, its file, and its replay.
-@Suite struct JournalTests {
+@Suite(.ownThreads) struct JournalTests {
     private static let session = SessionID(unchecked: "s")
 
     private func buffer(_ count: Int, from sequence: UInt64 = 100) -> JournalBuffer {

@@ -5,7 +5,7 @@ import Testing
 
 /// Killing a process cannot show a missing sync, because the kernel still writes what it was given. These rounds take
 /// back what was never synced, as a power cut does (Tests/PowerCut).
-@Suite struct PowerCutTests {
+@Suite(.ownThreads) struct PowerCutTests {
     @Test(arguments: [false, true])
     func `after 500 power cuts every acknowledged entry is there, once and in order`(_ leavesZeros: Bool) async throws {
         var scenario = try await CrashScenario(sessions: 4)
@@ -91,16 +91,7 @@ struct PowerSwitch {
     }
 
     private static let built = Result {
-        let source = URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
-            .appendingPathComponent("PowerCut/power-cut.c").path
-        let library = NSTemporaryDirectory() + "/tau-power-cut-\(ProcessInfo.processInfo.processIdentifier).so"
-        let compiler = Process()
-        compiler.executableURL = URL(fileURLWithPath: "/usr/bin/env")
-        compiler.arguments = ["clang", "-shared", "-fPIC", "-O1", "-o", library, source]
-        try compiler.run()
-        compiler.waitUntilExit()
-        try #require(compiler.terminationStatus == 0)
-        return library
+        try BuiltPrograms.compile("PowerCut/power-cut.c", to: "power-cut.so", options: ["-shared", "-fPIC"])
     }
 
     func environment(cutAt call: Int, seed: UInt64, zeros: Bool, syncFails: Int = 0) -> [String: String] {

@@ -1,5 +1,4 @@
-import Foundation
-import Testing
+import TauTestKit
 
 /// A file system in memory of a chosen size, mounted for as long as this lives. Needs root.
 final class SmallDisk: Sendable {
@@ -7,23 +6,14 @@ final class SmallDisk: Sendable {
 
     init(_ size: String) throws {
         mount = try StoreDirectory()
-        try Self.run("mount", "-t", "tmpfs", "-o", "size=\(size)", "tau-test", mount.path)
+        try BuiltPrograms.run(["mount", "-t", "tmpfs", "-o", "size=\(size)", "tau-test", mount.path])
     }
 
     /// Lazily, for a file on it may still be open.
-    deinit { try? Self.run("umount", "--lazy", mount.path) }
+    deinit { _ = try? BuiltPrograms.run(["umount", "--lazy", mount.path]) }
 
     /// A new directory on it.
     func directory() throws -> StoreDirectory { try StoreDirectory(mount.path) }
 
-    func resize(to size: String) throws { try Self.run("mount", "-o", "remount,size=\(size)", mount.path) }
-
-    private static func run(_ arguments: String...) throws {
-        let process = Process()
-        process.executableURL = URL(fileURLWithPath: "/usr/bin/env")
-        process.arguments = arguments
-        try process.run()
-        process.waitUntilExit()
-        try #require(process.terminationStatus == 0)
-    }
+    func resize(to size: String) throws { try BuiltPrograms.run(["mount", "-o", "remount,size=\(size)", mount.path]) }
 }

@@ -1,7 +1,9 @@
 import Foundation
 import Glibc
+import Synchronization
 import TauCore
 import TauSystem
+import TauTestKit
 import Testing
 
 @testable import TauTools
@@ -32,15 +34,14 @@ final class AttackScene: Sendable {
         // Outside of the sandbox the tools' user may come here.
         try #require(chmod(server.path, 0o755) == 0)
         try createFile("\(server.path)/outside/secret", Self.secret)
-        let probe = "\(server.path)/outside/probe"
-        try Self.compileProbe(to: probe)
-        try FileManager.default.copyItem(atPath: probe, toPath: "\(server.workspace)/probe")
+        let probe = try Self.probe.get()
+        for directory in ["\(server.path)/outside", server.workspace] { try Self.copy(probe, to: directory) }
         _ = try await server.tools.toolbox(for: SessionID(unchecked: "neighbour"))
         try createFile("\(server.path)/workspaces/neighbour/secret", Self.secret)
         try #require(chmod("\(server.path)/workspaces/neighbour/secret", 0o666) == 0)
         try #require(mkdir("\(server.path)/sockets", 0o777) == 0 && chmod("\(server.path)/sockets", 0o777) == 0)
         try #require(mkdir("\(server.path)/controls", 0o777) == 0 && chmod("\(server.path)/controls", 0o777) == 0)
-        try FileManager.default.copyItem(atPath: probe, toPath: "\(server.path)/controls/probe")
+        try Self.copy(probe, to: "\(server.path)/controls")
         // A server that forgot to say that its files are its own.
         leak = FileDescriptor(adopting: open("\(server.path)/outside/secret", O_RDONLY))
         victim = try Victim(directory: server.path, identity: identity)
@@ -48,17 +49,14 @@ final class AttackScene: Sendable {
         try #require(await inside("./probe socket 1 1").contains("BREACH"), "the attempts do not run in the sandbox")
     }
 
-    /// Compiles the attempts' program. It must need nothing but the C library, which is all that the sandbox has.
-    private static func compileProbe(to path: String) throws {
-        let source = URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
-            .appendingPathComponent("AttackProbe/attack-probe.c").path
-        let compiler = Process()
-        compiler.executableURL = URL(fileURLWithPath: "/usr/bin/env")
-        compiler.arguments = ["clang", "-O1", "-o", path, source]
-        try compiler.run()
-        compiler.waitUntilExit()
-        try #require(compiler.terminationStatus == 0, "the attempts could not be compiled")
-        try #require(chmod(path, 0o755) == 0)
+    /// The attempts' program. It must need nothing but the C library, which is all that the sandbox has.
+    private static let probe = Result {
+        try BuiltPrograms.compile("AttackProbe/attack-probe.c", to: "attack-probe")
+    }
+
+    private static func copy(_ probe: String, to directory: String) throws {
+        try FileManager.default.copyItem(atPath: probe, toPath: directory + "/probe")
+        try #require(chmod(directory + "/probe", 0o755) == 0)
     }
 
     /// A command with the scene's names in it.
@@ -115,38 +113,31 @@ final class Victim: Sendable {
     let port: String
     let memory: String
     let abstractName = "tau-attack-\(getpid())-\(UInt32.random(in: .min ... .max))"
-    private let id: Int32
-    private let input: Foundation.Pipe
+    private let child: Mutex<ChildProcess?>
+    /// The victim ends by itself when this does, and takes its shared memory with it.
+    private let life: Mutex<TauSystem.Pipe?>
 
     init(directory: String, identity: ChildRequest.Identity?) throws {
-        let victim = Process()
-        let (input, output) = (Foundation.Pipe(), Foundation.Pipe())
-        let program = "\(directory)/outside/probe"
-        let arguments = ["victim", "\(directory)/sockets/socket", abstractName]
-        if let identity {
-            victim.executableURL = URL(fileURLWithPath: "/usr/bin/setpriv")
-            victim.arguments =
-                ["--reuid", "\(identity.userID)", "--regid", "\(identity.groupID)", "--clear-groups", program]
-                + arguments
-        } else {
-            victim.executableURL = URL(fileURLWithPath: program)
-            victim.arguments = arguments
-        }
-        victim.environment = ["VICTIM": AttackScene.secret]
-        victim.standardInput = input
-        victim.standardOutput = output
-        try victim.run()
-        let line = String(decoding: output.fileHandleForReading.availableData, as: UTF8.self)
+        let life = try TauSystem.Pipe()
+        let output = try TauSystem.Pipe()
+        var request = ChildRequest(
+            executable: "\(directory)/outside/probe", arguments: ["victim", "\(directory)/sockets/socket", abstractName],
+            environment: ["VICTIM=\(AttackScene.secret)"], output: output.writing.number)
+        request.inherited = [life.reading.number]
+        request.identity = identity
+        let child = try ChildProcess.spawn(request)
+        let line = String(decoding: try output.closingWritingEnd().read(atMost: 100), as: UTF8.self)
         let numbers = line.split(whereSeparator: \.isWhitespace).map(String.init)
         try #require(numbers.count == 2, "the victim said \(line)")
-        (id, process, port, memory) = (victim.processIdentifier, "\(victim.processIdentifier)", numbers[0], numbers[1])
-        self.input = input
+        (process, port, memory) = ("\(child.processID)", numbers[0], numbers[1])
+        self.child = Mutex(child)
+        self.life = Mutex(life)
     }
 
-    var isAlive: Bool { kill(id, 0) == 0 }
+    var isAlive: Bool { Int32(process).map { kill($0, 0) == 0 } ?? false }
 
     deinit {
-        // It ends by itself and takes its shared memory with it.
-        try? input.fileHandleForWriting.close()
+        life.withLock { $0 = nil }
+        _ = child.withLock { $0.take() }?.reap()
     }
 }

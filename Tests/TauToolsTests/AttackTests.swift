@@ -2,13 +2,14 @@ import Foundation
 import Glibc
 import TauCore
 import TauSystem
+import TauTestKit
 import Testing
 
 @testable import TauTools
 
 /// Commands that attack, each tried outside of the sandbox first where it can be: an attempt that fails everywhere proves
 /// nothing.
-@Suite(.enabled(if: TestServer.hasSandbox, "bubblewrap is not installed"), .timeLimit(.minutes(5)))
+@Suite(.ownThreads, .enabled(if: TestServer.hasSandbox, "bubblewrap is not installed"), .timeLimit(.minutes(5)))
 struct AttackTests {
     @Test(arguments: [Attack.network, Attack.files, Attack.processes, Attack.resources, Attack.kernel])
     func `no attack gets out`(attacks: [Attack]) async throws {

@@ -50,6 +50,7 @@ import Testing
     @Test func `a match never takes a letter from its accent`() {
         expectFailure("cafe\u{301}\u{2026}\n", [("cafe...", "x")], says: "not found")
         expectFailure("o\u{FB03}ce\n", [("off", "x")], says: "not found")
+        expectFailure("o\u{FB00}er\n", [("of", "x")], says: "not found")
     }
 
     @Test func `white space at the beginning of a line is never guessed`() {

@@ -2,11 +2,12 @@ import Glibc
 import Synchronization
 import TauCore
 import TauSystem
+import TauTestKit
 import Testing
 
 @testable import TauTools
 
-@Suite struct WorkspaceAttackTests {
+@Suite(.ownThreads) struct WorkspaceAttackTests {
     /// A workspace full of traps around `a.txt` and `sub/b.txt`.
     private func trappedServer() async throws -> TestServer {
         let server = try await TestServer()

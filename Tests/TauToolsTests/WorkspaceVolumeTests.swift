@@ -1,12 +1,13 @@
 import Glibc
 import TauCore
 import TauSystem
+import TauTestKit
 import Testing
 
 @testable import TauTools
 
 @Suite(
-    .enabled(if: TestServer.hasSandbox && geteuid() == 0, "bubblewrap and root are needed"), .timeLimit(.minutes(2)))
+    .ownThreads, .enabled(if: TestServer.hasSandbox && geteuid() == 0, "bubblewrap and root are needed"), .timeLimit(.minutes(2)))
 struct WorkspaceVolumeTests {
     private func server(_ volume: WorkspaceVolume) async throws -> TestServer {
         var limits = ToolLimits()
@@ -55,7 +56,8 @@ struct WorkspaceVolumeTests {
         limits.workspaceVolume = .tmpfs
         limits.maxCommandMemoryBytes = 64 << 20
         let server = try await TestServer(limits: limits)
-        for number in 1...4 {
+        // Often enough that each control group has its turn again.
+        for number in 1...12 {
             #expect(try await server.bash("head -c 40M /dev/zero > f\(number); echo \(number)") == "\(number)")
         }
         try await server.tools.removeWorkspace(of: SessionID(unchecked: "session-1"))

@@ -23,7 +23,6 @@ int tau_set_project_limits(int directory, uint32_t project, uint64_t max_bytes, 
 int tau_project_usage(
     int directory, uint32_t project, uint64_t *bytes, uint64_t *files, uint64_t *max_bytes, uint64_t *max_files);
 
-
 /// Exchanges what two names in a directory stand for, in one step (renameat2(2)).
 int tau_exchange(int directory, const char *first, const char *second);
 
@@ -59,7 +58,7 @@ uint32_t tau_checksum(const void *bytes, size_t count);
 
 enum { TAU_SPAWN_MAX_INHERITED = 8 };
 
-/// What a child is to be. A limit of 0 is left as it is.
+/// What a child is to be.
 struct tau_spawn_request {
     const char *executable;
     /// NULL-terminated, the program's name first.
