@@ -6,5 +6,12 @@ TAU_TEST_MODEL_DIR=$(scripts/local-model.sh)
 TAU_TEST_SCHEMA_DIR=$(scripts/schema-suite.sh)
 export TAU_TEST_MODEL_DIR TAU_TEST_SCHEMA_DIR
 swift build --build-tests
-# A crash of a test process must end it, not start a debugger that holds its pipes.
-SWIFT_BACKTRACE=enable=no swift test --skip-build --disable-xctest "$@"
+# Tests start in their turn, so that the time limit of one does not run while others have the processors.
+# A crash of a test process must end it, not start a debugger that holds its pipes; and a run that hangs must end and say so.
+minutes=$((30 * ${TAU_TORTURE:-1}))
+SWIFT_BACKTRACE=enable=no timeout --signal=ABRT --kill-after=10 "${minutes}m" \
+    swift test --skip-build --disable-xctest --experimental-maximum-parallelization-width 12 "$@" || {
+    code=$?
+    [ $code -ne 124 ] || echo "tau: the tests did not end within $minutes minutes" >&2
+    exit $code
+}

@@ -131,7 +131,11 @@ package final class Directory: Sendable {
                 guard errno == 0 else { throw .last("readdir") }
                 break
             }
-            let name = withUnsafeBytes(of: &entry.pointee.d_name) { Array($0.prefix { $0 != 0 }) }
+            let name = withUnsafeBytes(of: &entry.pointee.d_name) { bytes in
+                Array(
+                    bytes.prefix(
+                        bytes.baseAddress.map { strnlen($0.assumingMemoryBound(to: CChar.self), bytes.count) } ?? 0))
+            }
             guard name != [0x2E] && name != [0x2E, 0x2E] else { continue }
             entries.append(Entry(name: name, kind: FileStatus.Kind(directoryType: Int32(entry.pointee.d_type))))
         }

@@ -116,8 +116,7 @@ package struct BuiltInTools: ToolCatalog {
             let program = Ripgrep.installed
         else { return nil }
         return Ripgrep(
-            program: program, workspace: workspace, sandbox: sandbox, session: session, slots: commandSlots,
-            hiddenNames: configuration.protectedNames.secrets)
+            program: program, workspace: workspace, sandbox: sandbox, session: session, slots: commandSlots)
     }
 
     /// Tries the sandbox again. Where it did not work at the start, commands stay off until the next one.

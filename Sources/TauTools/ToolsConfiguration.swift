@@ -67,6 +67,13 @@ package struct ToolLimits: Sendable, Hashable {
     /// Replacements in one call of `edit`.
     package var maxEdits = 200
 
+    /// Levels of directories, directories of one level, and entries in which secret files are looked for before each command.
+    package var secretSearchDepth = 4
+    package var secretSearchDirectories = 100
+    package var secretSearchEntries = 2000
+    /// Secret files that a command finds empty.
+    package var maxSecretFiles = 256
+
     /// Bytes of a file that `grep` searches; larger ones are passed by.
     package var maxSearchFileBytes = 16 << 20
     /// Entries and depth of directories that `grep` and `find` go through.

@@ -121,7 +121,8 @@ final class Victim: Sendable {
         let life = try TauSystem.Pipe()
         let output = try TauSystem.Pipe()
         var request = ChildRequest(
-            executable: "\(directory)/outside/probe", arguments: ["victim", "\(directory)/sockets/socket", abstractName],
+            executable: "\(directory)/outside/probe",
+            arguments: ["victim", "\(directory)/sockets/socket", abstractName],
             environment: ["VICTIM=\(AttackScene.secret)"], output: output.writing.number)
         request.inherited = [life.reading.number]
         request.identity = identity

@@ -50,6 +50,8 @@ import Testing
         ["pattern": "", "path": "src/deep/c.txt", "literal": false],
         ["pattern": "SECRET"], ["pattern": "SECRET", "glob": ".env"], ["pattern": "SECRET", "path": "link"],
         ["pattern": "a(b"], ["pattern": "needle", "path": "missing"], ["pattern": "needle", "path": ".env"],
+        ["pattern": "needle", "path": ".env.example"], ["pattern": "needle", "path": "src/deep"],
+        ["pattern": "needle", "glob": "*.pem"],
     ]
 
     @Test(.enabled(if: TestServer.hasSandbox && Ripgrep.installed != nil, "ripgrep and bubblewrap are needed"))

@@ -7,7 +7,8 @@ import Testing
 @testable import TauTools
 
 @Suite(
-    .ownThreads, .enabled(if: TestServer.hasSandbox && geteuid() == 0, "bubblewrap and root are needed"), .timeLimit(.minutes(2)))
+    .ownThreads, .enabled(if: TestServer.hasSandbox && geteuid() == 0, "bubblewrap and root are needed"),
+    .timeLimit(.minutes(2)))
 struct WorkspaceVolumeTests {
     private func server(_ volume: WorkspaceVolume) async throws -> TestServer {
         var limits = ToolLimits()

@@ -106,4 +106,13 @@ import Testing
             }
         }
     }
+
+    @Test func `tests that block have threads of their own`() throws {
+        let blocking = ["Process(", "CrashWriter(", "SmallDisk(", "AttackScene(", "BuiltPrograms.run("]
+        for source in try Self.sources("Tests") where source.module != "TidyTests" {
+            let text = source.lines.joined(separator: "\n")
+            guard text.contains("@Suite"), blocking.contains(where: text.contains) else { continue }
+            #expect(text.contains(".ownThreads"), "\(source.path) blocks threads that all tests share")
+        }
+    }
 }

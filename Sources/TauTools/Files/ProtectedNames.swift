@@ -44,6 +44,20 @@ package struct ProtectedNames: Sendable {
         /// The components of a path that searches pass by, also where an exception would let `read` see it.
         func isHidden(_ components: [[UInt8]]) -> Bool { Self.matches(Self.relevant(components), secrets) }
 
+        /// Whether searches pass by a name in a directory that they did not pass by.
+        ///
+        /// Only what ends with the name is new; `directory` are the folded components on the way.
+        func isHidden(_ name: [UInt8], in directory: [[UInt8]]) -> Bool {
+            let folded = ProtectedNames.folded(name)
+            return secrets.contains { pattern in
+                guard let last = pattern.last, pattern.count <= directory.count + 1,
+                    ProtectedNames.matches(folded[...], last[...])
+                else { return false }
+                return zip(directory.suffix(pattern.count - 1), pattern)
+                    .allSatisfy { ProtectedNames.matches($0[...], $1[...]) }
+            }
+        }
+
         /// The components of a path that tools must not change.
         func isProtectedFromWriting(_ components: [[UInt8]]) -> Bool {
             Self.matches(Self.relevant(components), readOnly) || isSecret(components)
@@ -86,7 +100,8 @@ package struct ProtectedNames: Sendable {
         return pattern[patternIndex...].allSatisfy { $0 == star }
     }
 
-    private static func folded(_ name: [UInt8]) -> [UInt8] {
+    /// A name as it is compared.
+    static func folded(_ name: [UInt8]) -> [UInt8] {
         if name.allSatisfy({ $0 < 0x80 }) {
             return name.map { (0x41...0x5A).contains($0) ? $0 | 0x20 : $0 }
         }

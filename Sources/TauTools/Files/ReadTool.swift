@@ -100,17 +100,18 @@ private struct Window {
 private func text(
     _ bytes: [UInt8], _ path: WorkspacePath, _ window: Window, _ limits: ToolLimits
 ) throws(ToolFailure) -> ToolOutput {
-    let lines = bytes.split(separator: UInt8(ascii: "\n"), omittingEmptySubsequences: false)
+    let lineCount = bytes.lineCount
     let first = max(0, (window.offset ?? 1) - 1)
-    guard first < lines.count else {
+    guard first < lineCount, let start = bytes.start(ofLine: first) else {
         throw ToolFailure(
-            .invalidArguments, "Offset \(first + 1) is beyond the end of the file, which has \(lines.count) lines")
+            .invalidArguments, "Offset \(first + 1) is beyond the end of the file, which has \(lineCount) lines")
     }
-    let last = window.limit.map { min(lines.count, first + min($0, lines.count)) } ?? lines.count
-    let selected = bytes[lines[first].startIndex..<lines[last - 1].endIndex]
+    let last = window.limit.map { min(lineCount, first + min($0, lineCount)) } ?? lineCount
+    let selectedEnd = last == lineCount ? bytes.count : (bytes.start(ofLine: last) ?? bytes.count) - 1
+    let selected = start == 0 && selectedEnd == bytes.count ? bytes : Array(bytes[start..<selectedEnd])
     let truncation = Truncation.head(shown(selected), maxLines: limits.maxLines, maxBytes: limits.maxBytes)
     if truncation.firstLineExceedsLimit {
-        let size = ByteCount.text(lines[first].count)
+        let size = ByteCount.text((bytes.lineFeed(from: start) ?? bytes.count) - start)
         return ToolOutput(
             text: """
                 [Line \(first + 1) has \(size), more than the limit of \(ByteCount.text(limits.maxBytes)). \
@@ -122,9 +123,9 @@ private func text(
     var note: String?
     if let bound = truncation.truncatedBy {
         let why = bound == .bytes ? " (\(ByteCount.text(limits.maxBytes)) limit)" : ""
-        note = "[Showing lines \(first + 1)-\(end) of \(lines.count)\(why). Use offset=\(end + 1) to continue.]"
-    } else if end < lines.count {
-        note = "[\(lines.count - end) more lines in file. Use offset=\(end + 1) to continue.]"
+        note = "[Showing lines \(first + 1)-\(end) of \(lineCount)\(why). Use offset=\(end + 1) to continue.]"
+    } else if end < lineCount {
+        note = "[\(lineCount - end) more lines in file. Use offset=\(end + 1) to continue.]"
     }
     return ToolOutput(
         text: note.map { truncation.content + "\n\n" + $0 } ?? truncation.content,
@@ -133,8 +134,7 @@ private func text(
 
 /// The bytes as valid UTF-8 without NUL, which databases refuse; other control characters may be what a reader looks
 /// for.
-private func shown(_ bytes: ArraySlice<UInt8>) -> [UInt8] {
-    let text = String(decoding: bytes, as: UTF8.self)
-    guard bytes.contains(0) else { return Array(text.utf8) }
-    return text.utf8.flatMap { $0 == 0 ? [0xEF, 0xBF, 0xBD] : [$0] }
+private func shown(_ bytes: [UInt8]) -> [UInt8] {
+    if bytes.offset(of: 0) == nil, String(validating: bytes, as: UTF8.self) != nil { return bytes }
+    return String(decoding: bytes, as: UTF8.self).utf8.flatMap { $0 == 0 ? [0xEF, 0xBF, 0xBD] : [$0] }
 }

@@ -23,15 +23,18 @@ extension Workspace {
         var found: [SecretFile] = []
         var level: [(components: [[UInt8]], directory: Directory)] = [([], directory)]
         var entries = 0
-        for depth in 0..<4 {
+        for depth in 1...limits.secretSearchDepth {
             var next: [(components: [[UInt8]], directory: Directory)] = []
             for (components, directory) in level {
-                guard entries < 2000, let names = try? directory.names(limit: 2000 - entries) else { continue }
+                guard entries < limits.secretSearchEntries,
+                    let names = try? directory.names(limit: limits.secretSearchEntries - entries)
+                else { continue }
                 entries += names.count
                 for name in names {
                     let path = components + [name]
                     if note(path, in: directory, ifSecret: &found) { continue }
-                    guard depth < 3, next.count < 100, Self.isWorthSearching(name),
+                    guard depth < limits.secretSearchDepth, next.count < limits.secretSearchDirectories,
+                        Self.isWorthSearching(name),
                         let child = try? directory.openDirectory(name, links: .refused)
                     else { continue }
                     next.append((path, child))
@@ -46,7 +49,7 @@ extension Workspace {
     private func note(
         _ components: [[UInt8]], in directory: Directory, ifSecret found: inout [SecretFile]
     ) -> Bool {
-        guard found.count < 256, protected.isSecret(components), let name = components.last,
+        guard found.count < limits.maxSecretFiles, protected.isSecret(components), let name = components.last,
             let status = try? directory.status(of: name), status.kind == .regular || status.kind == .directory
         else { return false }
         let path = Array(components.joined(separator: [UInt8(ascii: "/")]))

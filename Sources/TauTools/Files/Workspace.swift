@@ -89,7 +89,9 @@ final class Workspace: Sendable {
     /// The first bytes of a regular file, whose size does not matter, and its status.
     func head(of path: WorkspacePath, bytes count: Int) throws(ToolFailure) -> Content {
         try withFile(path) { file, status throws(SystemError) in
-            Content(bytes: try file.read(atMost: count), status: status)
+            // Room for what it claims to hold, and one byte that tells whether that is true.
+            let room = min(count, Int(clamping: status.size).addingReportingOverflow(1).partialValue)
+            return Content(bytes: try file.read(atMost: max(1, room)), status: status)
         }
     }
 

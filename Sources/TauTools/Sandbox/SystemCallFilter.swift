@@ -60,8 +60,7 @@ struct SystemCallFilter: Sendable {
         // A set-user-id file that a command leaves would be run by somebody else one day.
         let modes: [(call: String, argument: UInt32)] = [
             ("chmod", 1), ("fchmod", 1), ("fchmodat", 2), ("fchmodat2", 2), ("mknod", 1), ("mknodat", 2), ("creat", 1),
-            ("open", 2),
-            ("openat", 3),
+            ("open", 2), ("openat", 3),
         ]
         for mode in modes {
             for bit in [S_ISUID, S_ISGID] { try filter.refuse(mode.call, EPERM, [.has(mode.argument, UInt64(bit))]) }

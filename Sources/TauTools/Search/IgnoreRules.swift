@@ -19,6 +19,7 @@ struct IgnoreRules: Sendable {
     private var files: [File] = []
 
     static let none = IgnoreRules()
+    var isEmpty: Bool { files.isEmpty }
     static let fileName = Array(".gitignore".utf8)
     private static let maxFileBytes = 1 << 20
     private static let maxRules = 10_000

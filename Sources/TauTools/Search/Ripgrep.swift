@@ -9,7 +9,6 @@ struct Ripgrep: Sendable {
     let sandbox: Sandbox
     let session: SessionID
     let slots: FairQueue<SessionID>
-    let hiddenNames: [String]
 
     /// Where the sandbox sees it, if it is installed.
     static let installed = ["/usr/bin/rg", "/usr/local/bin/rg"].first { (path: String) in access(path, X_OK) == 0 }
@@ -26,7 +25,14 @@ struct Ripgrep: Sendable {
         do throws(SystemError) {
             execution = try CommandExecution(
                 program, timeoutSeconds: Double(limits.searchTimeoutSeconds), sandbox: sandbox, workspace: workspace
-            ) { RipgrepOutput(limit: request.limit, maxBytes: limits.outputStopBytes) }
+            ) {
+                RipgrepOutput(limit: request.limit, maxBytes: limits.outputStopBytes) { path in
+                    // A file that is named itself has been looked at when it was opened.
+                    guard case .directory(_, let above) = place else { return false }
+                    return workspace.protected.isHidden(
+                        above + path.split(separator: UInt8(ascii: "/")).map(Array.init))
+                }
+            }
         } catch {
             throw ToolFailure(.failed, "The search could not be started: \(error.reason)")
         }
@@ -67,11 +73,9 @@ struct Ripgrep: Sendable {
         ]
         if request.isLiteral { arguments.append("--fixed-strings") }
         if let glob = request.glob { arguments += ["--glob", glob] }
-        // The last one that matches decides, so a model's own glob cannot bring them back.
-        for name in [".git"] + hiddenNames {
-            let isPath = name.contains("/")
-            arguments += ["--iglob", "!" + (isPath ? "**/" + name : name)]
-        }
+        // The last one that matches decides, so a model's own glob cannot bring it back. Protected names are left out
+        // of what ripgrep finds instead: comparing each path with all of them costs it a third of its time.
+        arguments += ["--glob", "!.git"]
         return arguments + ["--regexp", request.pattern, "--", target]
     }
 }
@@ -84,10 +88,13 @@ struct RipgrepOutput: CommandSink {
     private var rest: [UInt8] = []
     private var bytes = 0
     private let maxBytes: Int
+    /// Whether a path is one that searches pass by.
+    private let isHidden: @Sendable ([UInt8]) -> Bool
 
-    init(limit: Int, maxBytes: Int) {
+    init(limit: Int, maxBytes: Int, isHidden: @escaping @Sendable ([UInt8]) -> Bool) {
         hits = SearchHits(limit: limit)
         self.maxBytes = maxBytes
+        self.isHidden = isHidden
     }
 
     struct Result: Sendable {
@@ -125,6 +132,7 @@ struct RipgrepOutput: CommandSink {
             var text = Self.bytes(data["lines"])
         else { return }
         if path.starts(with: "./".utf8) { path.removeFirst(2) }
+        guard !isHidden(path) else { return }
         if text.last == UInt8(ascii: "\n") { text.removeLast() }
         hits.add(path, [SearchHit(line: number, text: text, isContext: !isMatch)])
     }

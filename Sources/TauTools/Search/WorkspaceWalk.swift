@@ -16,23 +16,30 @@ struct WorkspaceWalk: Sendable {
 
     /// A name that was met.
     struct Item: Sendable {
-        /// From the workspace.
-        var components: [[UInt8]]
-        /// How many of them lead to where the walk began.
-        var startDepth: Int
+        var name: [UInt8]
         var isDirectory: Bool
         /// Where the name is.
         var parent: Directory
+        /// The way from the workspace to there.
+        var directories: [[UInt8]]
+        /// How many of them lead to where the walk began.
+        var startDepth: Int
 
-        var name: [UInt8] { components.last ?? [] }
+        /// From the workspace.
+        var components: [[UInt8]] { directories + [name] }
 
         /// From where the walk began.
-        var relativePath: [UInt8] { Array(components[startDepth...].joined(separator: [UInt8(ascii: "/")])) }
+        var relativePath: [UInt8] {
+            guard directories.count > startDepth else { return name }
+            return Array((directories[startDepth...] + [name]).joined(separator: [UInt8(ascii: "/")]))
+        }
     }
 
     private struct Level: Sendable {
         var directory: Directory
         var components: [[UInt8]]
+        /// The same as names are compared.
+        var folded: [[UInt8]]
         /// Not yet those of the directory itself.
         var rules: IgnoreRules
     }
@@ -42,8 +49,13 @@ struct WorkspaceWalk: Sendable {
     func run(
         from directory: Directory, components: [[UInt8]], visit: @escaping @Sendable (Item) -> Void
     ) -> Bool {
+        guard !workspace.protected.isHidden(components) else { return true }
         let entries = Atomic(0)
-        var level = [Level(directory: directory, components: components, rules: rules(above: components))]
+        var level = [
+            Level(
+                directory: directory, components: components, folded: components.map(ProtectedNames.folded),
+                rules: rules(above: components))
+        ]
         for _ in 0..<limits.maxSearchDepth where !level.isEmpty {
             let current = level
             let found = workspace.concurrently(current.count) { index -> [Level]? in
@@ -68,15 +80,17 @@ struct WorkspaceWalk: Sendable {
             guard let kind = entry.kind ?? (try? level.directory.status(of: entry.name).kind),
                 kind == .regular || kind == .directory, entry.name != Self.gitDirectory
             else { continue }
-            let components = level.components + [entry.name]
             let item = Item(
-                components: components, startDepth: startDepth, isDirectory: kind == .directory,
-                parent: level.directory)
-            guard isMet(item, rules), !workspace.protected.isHidden(components) else { continue }
+                name: entry.name, isDirectory: kind == .directory, parent: level.directory,
+                directories: level.components, startDepth: startDepth)
+            guard isMet(item, rules), !workspace.protected.isHidden(entry.name, in: level.folded) else { continue }
             visit(item)
             guard item.isDirectory, let directory = try? level.directory.openDirectory(entry.name, links: .refused)
             else { continue }
-            next.append(Level(directory: directory, components: components, rules: rules))
+            next.append(
+                Level(
+                    directory: directory, components: item.components,
+                    folded: level.folded + [ProtectedNames.folded(entry.name)], rules: rules))
         }
         return (next, entries.count)
     }
@@ -85,7 +99,7 @@ struct WorkspaceWalk: Sendable {
         switch filter?.decision(item) {
         case .admitted: true
         case .refused: false
-        case .open, nil: !rules.ignores(item.components, isDirectory: item.isDirectory)
+        case .open, nil: rules.isEmpty || !rules.ignores(item.components, isDirectory: item.isDirectory)
         }
     }
 

@@ -25,7 +25,7 @@ struct Truncation: Sendable, Hashable {
     /// The first lines that fit; never a part of a line.
     static func head(_ text: some Collection<UInt8>, maxLines: Int, maxBytes: Int) -> Truncation {
         let bytes = Array(text)
-        let totalLines = lineCount(of: bytes)
+        let totalLines = bytes.lineCount
         var end = 0
         var lines = 0
         var bound: Bound?
@@ -36,7 +36,7 @@ struct Truncation: Sendable, Hashable {
             }
             // The first line begins at the start, each further one behind the line feed at `end`.
             let start = lines == 0 ? 0 : end + 1
-            let lineEnd = bytes[start...].firstIndex(of: lineFeed) ?? bytes.count
+            let lineEnd = bytes.lineFeed(from: start) ?? bytes.count
             if lineEnd > maxBytes {
                 bound = .bytes
                 break
@@ -53,7 +53,7 @@ struct Truncation: Sendable, Hashable {
     /// The last lines that fit. If the last one that has any text is too long, its end.
     static func tail(_ text: some Collection<UInt8>, maxLines: Int, maxBytes: Int) -> Truncation {
         let bytes = Array(text)
-        let totalLines = lineCount(of: bytes)
+        let totalLines = bytes.lineCount
         var start = bytes.count
         var lines = 0
         var bound: Bound?
@@ -64,11 +64,11 @@ struct Truncation: Sendable, Hashable {
                 break
             }
             let lineEnd = lines == 0 ? bytes.count : start - 1
-            let lineStart = bytes[..<lineEnd].lastIndex(of: lineFeed).map { $0 + 1 } ?? 0
+            let lineStart = bytes.lineFeed(before: lineEnd).map { $0 + 1 } ?? 0
             if bytes.count - lineStart > maxBytes {
                 bound = .bytes
                 // Nothing but the empty lines behind the final line feeds would be left.
-                if bytes[start...].allSatisfy({ $0 == lineFeed }) {
+                if bytes[start...].allSatisfy({ $0 == UInt8(ascii: "\n") }) {
                     start = characterStart(in: bytes, from: bytes.count - maxBytes)
                     isPartial = true
                     lines += 1
@@ -82,12 +82,6 @@ struct Truncation: Sendable, Hashable {
             content: String(decoding: bytes[start...], as: UTF8.self), truncatedBy: bound, totalLines: totalLines,
             totalBytes: bytes.count, outputLines: lines, outputBytes: bytes.count - start, lastLinePartial: isPartial,
             maxLines: maxLines, maxBytes: maxBytes)
-    }
-
-    private static let lineFeed = UInt8(ascii: "\n")
-
-    private static func lineCount(of bytes: [UInt8]) -> Int {
-        bytes.reduce(into: 1) { count, byte in if byte == lineFeed { count += 1 } }
     }
 
     /// The first offset at or after `offset` at which a UTF-8 sequence begins.

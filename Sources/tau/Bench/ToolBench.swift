@@ -1,3 +1,4 @@
+internal import Glibc
 internal import TauCore
 internal import TauKit
 internal import TauSystem
@@ -31,6 +32,11 @@ struct ToolBench {
             timings.append((clock.now - start).milliseconds)
         }
         let alone = Timings(timings)
+        let unconfined = try await time(200) {
+            try await threads.run { () throws(SystemError) in
+                try Self.run(["/bin/bash", "--noprofile", "--norc", "-c", "true"], in: Directory(path: "/"))
+            }
+        }
         let bare = try await CommandBench(configuration: configuration, threads: threads)
         // In turns, because these machines are not equally fast all the time.
         var ratios: [Double] = []
@@ -52,6 +58,7 @@ struct ToolBench {
         return [
             Figure("bash true in the sandbox, p50", alone.percentile(0.5), "ms", atMost: 8),
             Figure("bash true in the sandbox, p99", alone.percentile(0.99), "ms", atMost: 20),
+            Figure("the same without a sandbox, p50", unconfined.percentile(0.5), "ms"),
             Figure("bash true, 4 at once", Timings(rates).percentile(0.5), "/s"),
             Figure("the same ÷ the same line in a loop of spawns", Timings(ratios).percentile(0.5), "x", atLeast: 0.8),
         ]
@@ -68,8 +75,15 @@ extension ToolBench {
         let content = (0..<200).map { "line \($0) of a file of ten thousand bytes, more or less\n" }.joined()
         _ = try await write.run(Self.call(["path": "file", "content": .string(content)]))
         let timings = try await time(2000) { _ = try await read.run(Self.call(["path": "file"])) }
+        let workspace = try Directory(path: "\(configuration.workspaceRoot)/\(Self.session.rawValue)")
+        let least = try await time(2000) {
+            try await threads.run { () throws(SystemError) in
+                _ = try workspace.openFile(Array("file".utf8), links: .refused).readAll(limit: 1 << 20)
+            }
+        }
         return [
             Figure("read of 10 KB, p50", timings.percentile(0.5) * 1000, "µs", atMost: 60),
+            Figure("the same: only opened and read, on another thread", least.percentile(0.5) * 1000, "µs"),
             Figure("arguments of a call checked, p50", try checking(tools), "µs", atMost: 20),
         ]
     }
@@ -104,22 +118,28 @@ extension ToolBench {
         guard let grep = toolbox["grep"], let find = toolbox["find"] else { return [] }
         try makeFiles()
         let call = Self.call(["pattern": "needle [0-9]+ here", "path": "many"])
-        // In turns with ripgrep alone.
+        let named = Self.call(["pattern": "*77.txt", "path": "many"])
+        return try await inTurns("grep", with: "ripgrep", Self.ripgrep, atMost: 1.3) { _ = try await grep.run(call) }
+            + inTurns("find", with: "fd", Self.fd, atMost: nil) { _ = try await find.run(named) }
+    }
+
+    /// What a search costs, and how that compares with a program that does the same and nothing else.
+    private func inTurns(
+        _ name: String, with program: String, _ words: [String], atMost goal: Double?, _ body: () async throws -> Void
+    ) async throws -> [Figure] {
         var (ours, alone): ([Double], [Double]) = ([], [])
         for round in 0..<8 {
-            let first = try await time(1) { _ = try await grep.run(call) }.percentile(0.5)
-            let second = try await time(1) { try await ripgrepAlone() }.percentile(0.5)
+            let first = try await time(1, body).percentile(0.5)
+            var isInstalled = true
+            let second = try await time(1) { isInstalled = try await runAlone(words) }.percentile(0.5)
             guard round > 0 else { continue }
             ours.append(first)
-            alone.append(second)
+            if isInstalled { alone.append(second) }
         }
-        let names = try await time(5) { _ = try await find.run(Self.call(["pattern": "*77.txt", "path": "many"])) }
+        let figures = [Figure("\(name) over 100,000 files", Timings(ours).percentile(0.5), "ms")]
+        guard !alone.isEmpty else { return figures }
         let ratio = Timings(zip(ours, alone).map { $0 / $1 }).percentile(0.5)
-        return [
-            Figure("grep over 100,000 files", Timings(ours).percentile(0.5), "ms"),
-            Figure("the same ÷ ripgrep alone", ratio, "x", atMost: 1.3),
-            Figure("find over 100,000 files", names.percentile(0.5), "ms"),
-        ]
+        return figures + [Figure("the same ÷ \(program) alone", ratio, "x", atMost: goal)]
     }
 
     private func time(_ count: Int, _ body: () async throws -> Void) async throws -> Timings {
@@ -153,18 +173,27 @@ extension ToolBench {
         }
     }
 
-    private func ripgrepAlone() async throws {
+    private static let ripgrep = [
+        "/usr/bin/rg", "--json", "--no-config", "--hidden", "--no-require-git", "--regexp", "needle [0-9]+ here", "./",
+    ]
+    private static let fd = ["/usr/bin/fdfind", "--glob", "--hidden", "*77.txt", "."]
+
+    /// Runs a program over the files, with nothing around it; false if it is not installed.
+    private func runAlone(_ words: [String]) async throws -> Bool {
+        guard access(words[0], X_OK) == 0 else { return false }
         let path = "\(configuration.workspaceRoot)/\(Self.session.rawValue)/many"
         try await threads.run { () throws(SystemError) in
             let directory = try Directory(path: path)
-            let null = try Directory(path: "/dev").openFile(Array("null".utf8), links: .refused)
-            var request = ChildRequest(
-                executable: "/usr/bin/rg",
-                arguments: [
-                    "--json", "--no-config", "--hidden", "--no-require-git", "--regexp", "needle [0-9]+ here", "./",
-                ], environment: [], output: null.number)
-            request.directory = directory.descriptor.number
-            _ = try ChildProcess.spawn(request).reap()
+            try Self.run(words, in: directory)
         }
+        return true
+    }
+
+    private static func run(_ words: [String], in directory: Directory) throws(SystemError) {
+        let null = try Directory(path: "/dev").openFile(Array("null".utf8), links: .refused)
+        var request = ChildRequest(
+            executable: words[0], arguments: Array(words.dropFirst()), environment: [], output: null.number)
+        request.directory = directory.descriptor.number
+        _ = try ChildProcess.spawn(request).reap()
     }
 }
