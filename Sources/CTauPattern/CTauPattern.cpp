@@ -14,15 +14,17 @@ struct tau_pattern {
 static const int64_t maxMemory = 16 << 20;
 
 extern "C" struct tau_pattern *tau_pattern_make(
-    const char *expression, size_t count, bool is_literal, bool ignores_case, char *error, size_t error_count) {
+    const char *expression, size_t count, bool is_literal, bool ignores_case, bool is_of_lines, char *error,
+    size_t error_count) {
     re2::RE2::Options options(re2::RE2::Quiet);
     options.set_literal(is_literal);
     options.set_case_sensitive(!ignores_case);
-    options.set_never_nl(true);
+    options.set_never_nl(is_of_lines);
     options.set_never_capture(true);
     options.set_max_mem(maxMemory);
     std::string text(expression, count);
-    if (!is_literal) text = "(?m:" + text + ")";
+    // In front and not around: a group would close parentheses that the expression left open.
+    if (!is_literal && is_of_lines) text = "(?m)" + text;
     tau_pattern *pattern = new (std::nothrow) tau_pattern{re2::RE2(text, options)};
     if (pattern == nullptr) return nullptr;
     if (pattern->expression.ok()) return pattern;

@@ -73,6 +73,14 @@ import Testing
         #expect(failure?.message.contains(problem) == true, "\(failure?.message ?? "")")
     }
 
+    @Test(arguments: [
+        ("^a$", "a", true), ("^a$", "x\na", false), ("^a$", "a\n", false), ("^[^b]+$", "x\ny", true),
+        ("x.y", "x\ny", false),
+    ]) func `a pattern sees a text and not its lines`(pattern: String, text: String, matches: Bool) throws {
+        let schema = try ArgumentSchema(["pattern": .string(pattern)], patterns: patternCompiler)
+        #expect(schema.admits(.string(text)) == matches)
+    }
+
     @Test func `a schema without end does no harm`() throws {
         let schema = try ArgumentSchema(["$ref": "#"])
         #expect(schema.validate(JSONObject()).problems.map(\.message).contains("is nested too deeply"))

@@ -25,6 +25,7 @@ import Testing
             ".env.example": "needle\n", "binary": "needle\nabc\0def\n",
             "long": "needle" + String(repeating: "x", count: 600),
             "node_modules/.bin/tool": "needle\n",
+            "letters": "ü\nЖи\n٣\nx\u{A0}x\nx\u{3000}x\nx\u{200B}x\nⓐ\n…\n\\w]\nⅧ\nx-ü\n",
         ]
         for (path, text) in files {
             var directory = server.workspace
@@ -47,6 +48,12 @@ import Testing
         ["pattern": "needle", "glob": "*.{swift,md}"], ["pattern": "ärger", "ignoreCase": true],
         ["pattern": "nothing at all"], ["pattern": "needle", "path": "docs/a"], ["pattern": "two$"],
         ["pattern": "\\bkept\\b"], ["pattern": "[a-z]+ = \\d"],
+        // Beyond ASCII, and what only looks like a class.
+        ["pattern": "^\\w+$"], ["pattern": "^\\W+$"], ["pattern": "^[\\w-]+$"], ["pattern": "^\\d$"],
+        ["pattern": "\\D"],
+        ["pattern": "x\\sx"], ["pattern": "x[\\s]x"], ["pattern": "x\\Sx"], ["pattern": "[^\\w\\s]"],
+        ["pattern": "[]\\d]"], ["pattern": "[^]\\d]"], ["pattern": "[[:alpha:]\\d]x"], ["pattern": "\\\\w"],
+        ["pattern": "a)(b"], ["pattern": "needle)|(x"],
         ["pattern": "", "path": "src/deep/c.txt", "literal": false],
         ["pattern": "SECRET"], ["pattern": "SECRET", "glob": ".env"], ["pattern": "SECRET", "path": "link"],
         ["pattern": "a(b"], ["pattern": "needle", "path": "missing"], ["pattern": "needle", "path": ".env"],
@@ -145,7 +152,7 @@ import Testing
             output.text.split(separator: "\n").map(String.init) == [
                 ".env", ".env.example", ".git/", ".gitignore", ".hidden/", "a.txt", "B.swift", "binary", "docs/",
                 "key.pem",
-                "link", "long", "node_modules/", "src/", "target/", "x.tmp",
+                "letters", "link", "long", "node_modules/", "src/", "target/", "x.tmp",
             ])
         #expect(try await server.run("ls", ["path": "src", "limit": 1]).text.hasSuffix("Use limit=2 for more]"))
         try #require(mkdir(server.workspace + "/empty", 0o755) == 0)

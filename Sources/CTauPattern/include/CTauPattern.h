@@ -11,9 +11,10 @@ extern "C" {
 struct tau_pattern;
 
 /// Compiles an expression; on failure answers NULL and writes why, with a NUL behind it.
-/// `^` and `$` match at line ends, and nothing matches a line feed.
+/// Of lines, `^` and `$` match at line ends and nothing matches a line feed; otherwise they match at the text's ends.
 struct tau_pattern *tau_pattern_make(
-    const char *expression, size_t count, bool is_literal, bool ignores_case, char *error, size_t error_count);
+    const char *expression, size_t count, bool is_literal, bool ignores_case, bool is_of_lines, char *error,
+    size_t error_count);
 
 void tau_pattern_free(struct tau_pattern *pattern);
 

@@ -6,7 +6,7 @@ internal import TauSystem
 struct FileSearch: Sendable {
     let workspace: Workspace
     let request: GrepRequest
-    let pattern: LinePattern
+    let pattern: LinearPattern
 
     private final class State: Sendable {
         let hits: Mutex<SearchHits>

@@ -36,8 +36,9 @@ struct GrepTool: Tool {
         let limits = workspace.limits
         let request = try GrepRequest(invocation.arguments, limits)
         // Also refuses a wrong expression, in the same words whoever searches.
-        let pattern = try LinePattern(
-            request.pattern, isLiteral: request.isLiteral, ignoresCase: request.ignoresCase)
+        let pattern = try LinearPattern(
+            request.isLiteral ? request.pattern : UnicodeClasses.written(in: request.pattern),
+            isLiteral: request.isLiteral, ignoresCase: request.ignoresCase, of: .lines)
         let workspace = workspace
         let place = try await workspace.perform { () throws(ToolFailure) in try workspace.searchPlace(request.path) }
         if let ripgrep, let answer = try await ripgrep.search(request, place) {
