@@ -12,11 +12,13 @@ build: dependencies
 	$(SWIFT) build -c release --product tau --static-swift-stdlib
 
 ## All tests: unit, HTTP, crash, real model server (where its packages can be had).
-test: dependencies
+test:
+	scripts/install-dependencies.sh tests
 	scripts/test.sh
 
 ## The crash tests ten times as long: 5,000 kills, 10,000 power cuts.
-torture: dependencies
+torture:
+	scripts/install-dependencies.sh tests
 	TAU_TORTURE=10 scripts/test.sh --filter 'CrashTests|PowerCutTests'
 
 ## Measure the figures of the README on this machine.

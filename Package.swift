@@ -38,6 +38,7 @@ let package = Package(
         .target(name: "CTauPattern", linkerSettings: [.linkedLibrary("re2")]),
         .systemLibrary(name: "CSeccomp", providers: [.apt(["libseccomp-dev"])]),
         .systemLibrary(name: "CUnicode", providers: [.apt(["libutf8proc-dev"])]),
+        .systemLibrary(name: "CPostgres", pkgConfig: "libpq", providers: [.apt(["libpq-dev"])]),
         .target(
             name: "TauSystem",
             dependencies: [
@@ -45,6 +46,8 @@ let package = Package(
                 .product(name: "NIOPosix", package: "swift-nio"),
             ],
             swiftSettings: settings),
+
+        .target(name: "TauPostgres", dependencies: ["CPostgres", "TauSystem"], swiftSettings: settings),
 
         // Floor 2: adapters behind the ports of TauCore. Siblings never import each other.
         .target(
@@ -176,6 +179,8 @@ let package = Package(
         .testTarget(
             name: "CommandTests", dependencies: ["tau", "TauCore", "TauProviders", "TauRuntime"],
             swiftSettings: settings),
+        .testTarget(
+            name: "TauPostgresTests", dependencies: ["TauPostgres", "TauSystem", "TauTestKit"], swiftSettings: settings),
         .testTarget(name: "TauLimitsTests", dependencies: ["TauLimits", "TauCore"], swiftSettings: settings),
         .testTarget(
             name: "TauTelemetryTests",

@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Installs the system packages that Tau needs, if they are missing: headers to build, and what the tools run in and use.
+# Installs the system packages that Tau needs, if they are missing: headers to build, and what the tools run in and use. With
+# the argument `tests` also the servers that the tests talk to.
 set -euo pipefail
 
 needed=()
@@ -8,6 +9,11 @@ needed=()
 [ -e /usr/include/seccomp.h ] || needed+=(libseccomp-dev)
 [ -e /usr/include/utf8proc.h ] || needed+=(libutf8proc-dev)
 [ -e /usr/include/re2/re2.h ] || needed+=(libre2-dev)
+if [ "${1:-}" = tests ]; then
+    [ -e /usr/include/postgresql/libpq-fe.h ] || needed+=(libpq-dev)
+    compgen -G '/usr/lib/postgresql/*/bin/initdb' >/dev/null || needed+=(postgresql)
+    [ -x /usr/sbin/pgbouncer ] || needed+=(pgbouncer)
+fi
 # Without these Tau builds and runs: no bubblewrap, no commands; no GraphicsMagick, no large images; ripgrep makes grep
 # faster.
 useful=()

@@ -190,7 +190,7 @@ extension ChildRequest {
 }
 
 /// A NULL-terminated list of C strings that lives as long as `body` runs.
-private func withCStrings<Result>(
+package func withCStrings<Result>(
     _ strings: [String], _ body: (UnsafePointer<UnsafeMutablePointer<CChar>?>) -> Result
 ) -> Result {
     let copies = strings.map { strdup($0) }

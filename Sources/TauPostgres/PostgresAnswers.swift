@@ -1,0 +1,97 @@
+internal import CPostgres
+
+/// Puts the answers of a pipeline where they belong.
+///
+/// libpq gives, for each thing sent, its results and then NULL; a synchronisation has one result and no NULL. After an
+/// error everything up to the next synchronisation is answered as aborted.
+struct PostgresAnswers {
+    enum Step {
+        /// With the name under which a statement is prepared.
+        case preparation(String?)
+        case execution
+        case synchronization
+    }
+
+    private(set) var results: [Result<PostgresResult, PostgresError>]
+    /// Names under which nothing was prepared.
+    private(set) var failedPreparations: [String] = []
+    private let expected: [Step]
+    private var step = 0
+    private var statement = 0
+    /// Why the rest up to the synchronisation is not executed.
+    private var failure: PostgresError?
+
+    init(statements: Int, expected: [Step]) {
+        self.expected = expected
+        results = Array(repeating: .success(PostgresResult()), count: statements)
+    }
+
+    var isComplete: Bool { step == expected.count }
+
+    mutating func take(_ result: OpaquePointer?) {
+        guard !isComplete else { return }
+        guard let result else { return goOn() }
+        switch PQresultStatus(result) {
+        case PGRES_PIPELINE_SYNC:
+            failure = nil
+            step += 1
+        case PGRES_COMMAND_OK, PGRES_TUPLES_OK:
+            if case .execution = expected[step] { results[statement] = .success(Self.read(result)) }
+        case PGRES_PIPELINE_ABORTED:
+            fail(failure ?? PostgresError(.cancelled, "an earlier statement failed"))
+        default:
+            let error = Self.error(result)
+            if failure == nil { failure = error }
+            fail(error)
+        }
+    }
+
+    private mutating func fail(_ error: PostgresError) {
+        switch expected[step] {
+        case .preparation(let name):
+            if let name { failedPreparations.append(name) }
+        case .execution: results[statement] = .failure(error)
+        case .synchronization: break
+        }
+    }
+
+    private mutating func goOn() {
+        if case .execution = expected[step] { statement += 1 }
+        step += 1
+    }
+
+    private static func error(_ result: OpaquePointer) -> PostgresError {
+        func field(_ code: Character) -> String? {
+            PQresultErrorField(result, Int32(code.asciiValue ?? 0)).map { String(cString: $0) }
+        }
+        // PG_DIAG_SQLSTATE, PG_DIAG_MESSAGE_PRIMARY and PG_DIAG_MESSAGE_DETAIL of postgres_ext.h.
+        let message = field("M") ?? line(String(cString: PQresultErrorMessage(result)))
+        let detail = field("D").map { " (\($0))" } ?? ""
+        guard let state = field("C") else {
+            return PostgresError(.connectionLost(wasSent: true), message)
+        }
+        return PostgresError(.refused(SQLState(state)), message + detail)
+    }
+
+    private static func read(_ result: OpaquePointer) -> PostgresResult {
+        var read = PostgresResult()
+        let columns = PQnfields(result)
+        read.columns = (0..<columns).map { PQfname(result, $0).map { String(cString: $0) } ?? "" }
+        read.affectedRows = Int(String(cString: PQcmdTuples(result))) ?? 0
+        for row in 0..<PQntuples(result) {
+            read.add(
+                (0..<columns).map { column in
+                    guard PQgetisnull(result, row, column) == 0, let value = PQgetvalue(result, row, column) else {
+                        return nil
+                    }
+                    return Array(UnsafeRawBufferPointer(start: value, count: Int(PQgetlength(result, row, column))))
+                })
+        }
+        return read
+    }
+
+    /// A message of libpq's without its line ends.
+    static func line(_ text: String) -> String {
+        text.split(whereSeparator: \.isNewline).joined(separator: " ")
+    }
+}

@@ -1,0 +1,49 @@
+import Foundation
+import Glibc
+
+/// A real PostgreSQL on a free port of the loopback. Its programs are Debian's; `scripts/install-dependencies.sh tests`
+/// installs them.
+public final class PostgresServer: Sendable {
+    public let port: Int
+    private let process: ServerProcess
+
+    public static let password = "secret-of-the-tests"
+
+    /// Makes a cluster and starts it. Blocks for about a second.
+    public init(settings: [String] = []) throws {
+        guard let programs = Self.programs else {
+            throw BuiltPrograms.Failure(description: "PostgreSQL is not installed: run the tests with `make test`")
+        }
+        let port = Int.random(in: 20_000...50_000)
+        self.port = port
+        process = try ServerProcess(
+            "postgres", program: programs + "/postgres", ready: "ready to accept connections", stopSignal: SIGQUIT
+        ) { directory in
+            try ServerProcess.run(
+                programs + "/initdb",
+                [
+                    "-D", directory + "/data", "-A", "scram-sha-256", "-U", "tau", "--no-sync", "-E", "UTF8",
+                    "--locale=C.UTF-8", "--pwfile=/dev/fd/3",
+                ], input: Self.password)
+            let options = [
+                "listen_addresses=127.0.0.1", "port=\(port)", "unix_socket_directories=\(directory)", "fsync=off",
+                "max_connections=50",
+            ]
+            return ["-D", directory + "/data"] + (options + settings).flatMap { ["-c", $0] }
+        }
+    }
+
+    /// Where Debian keeps the programs, newest version first; nil if there are none.
+    private static let programs: String? = {
+        let versions = (try? FileManager.default.contentsOfDirectory(atPath: "/usr/lib/postgresql")) ?? []
+        return versions.compactMap { Int($0) }.sorted(by: >).map { "/usr/lib/postgresql/\($0)/bin" }
+            .first { access($0 + "/initdb", X_OK) == 0 }
+    }()
+
+    /// With another port, that of something in between.
+    public func url(port: Int? = nil) -> String {
+        "postgres://tau:\(Self.password)@127.0.0.1:\(port ?? self.port)/postgres"
+    }
+
+    public func send(_ signal: Int32) { process.send(signal) }
+}
