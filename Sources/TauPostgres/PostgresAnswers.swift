@@ -77,6 +77,7 @@ struct PostgresAnswers {
         var read = PostgresResult()
         let columns = PQnfields(result)
         read.columns = (0..<columns).map { PQfname(result, $0).map { String(cString: $0) } ?? "" }
+        read.command = String(cString: PQcmdStatus(result))
         read.affectedRows = Int(String(cString: PQcmdTuples(result))) ?? 0
         for row in 0..<PQntuples(result) {
             read.add(

@@ -17,16 +17,11 @@ package final class PostgresConnection: Sendable {
     ) async throws(PostgresError) -> PostgresConnection {
         let connection = PostgresConnection()
         try await connection.thread.run { () throws(PostgresError) in
-            try connection.open(configuration, onNotice)
+            try connection.link.withLock { link throws(PostgresError) in
+                link = try PostgresLink.connect(configuration, onNotice: onNotice)
+            }
         }
         return connection
-    }
-
-    private func open(
-        _ configuration: PostgresConfiguration, _ onNotice: @escaping @Sendable (String) -> Void
-    ) throws(PostgresError) {
-        let box = LinkBox(try PostgresLink.connect(configuration, onNotice: onNotice))
-        link.withLock { $0 = box.take() }
     }
 
     /// Whether it can be used again.
@@ -68,33 +63,23 @@ package final class PostgresConnection: Sendable {
     private func exchange(
         _ statements: [PostgresStatement], isAtomic: Bool, _ cancellation: EventDescriptor
     ) throws(PostgresError) -> [Result<PostgresResult, PostgresError>] {
-        let outcome = link.withLock { link -> Result<[Result<PostgresResult, PostgresError>], PostgresError> in
-            guard link != nil else {
-                return .failure(PostgresError(.connectionLost(wasSent: false), "the connection is closed"))
+        try link.withLock { link throws(PostgresError) in
+            // A call that fails as a whole leaves answers unread.
+            var isOver = true
+            defer {
+                if isOver {
+                    isLost.store(true, ordering: .relaxed)
+                    link = nil
+                }
             }
-            let outcome = Result { () throws(PostgresError) in
-                try link?.run(statements, isAtomic: isAtomic, cancellation) ?? []
+            guard let results = try link?.run(statements, isAtomic: isAtomic, cancellation) else {
+                throw PostgresError(.connectionLost(wasSent: false), "the connection is closed")
             }
-            if Self.endsConnection(outcome) {
-                isLost.store(true, ordering: .relaxed)
-                link = nil
-            }
-            return outcome
-        }
-        return try outcome.get()
-    }
-
-    private static func endsConnection(
-        _ outcome: Result<[Result<PostgresResult, PostgresError>], PostgresError>
-    ) -> Bool {
-        switch outcome {
-        // A call that failed as a whole has left answers unread.
-        case .failure: true
-        case .success(let results):
-            results.contains { result in
+            isOver = results.contains { result in
                 guard case .failure(let error) = result else { return false }
                 return error.endsConnection
             }
+            return results
         }
     }
 
@@ -106,7 +91,11 @@ package final class PostgresConnection: Sendable {
         try await query("BEGIN")
         do throws(PostgresError) {
             let value = try await body(self)
-            try await query("COMMIT")
+            // The server takes it for ROLLBACK where a statement has failed and nobody said so.
+            guard try await query("COMMIT").command == "COMMIT" else {
+                throw PostgresError(
+                    .refused(.failedTransaction), "the transaction was rolled back: a statement failed in it")
+            }
             return value
         } catch {
             // A cancelled task could not say it any more, and a lost connection need not.
@@ -129,13 +118,4 @@ package final class PostgresConnection: Sendable {
         isLost.store(true, ordering: .relaxed)
         await thread.run { self.link.withLock { $0 = nil } }
     }
-}
-
-/// Carries a link into the lock that keeps it.
-private final class LinkBox: Sendable {
-    private let link: Mutex<PostgresLink?>
-
-    init(_ link: consuming sending PostgresLink) { self.link = Mutex(link) }
-
-    func take() -> PostgresLink? { link.withLock { $0.take() } }
 }

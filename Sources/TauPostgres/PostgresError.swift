@@ -55,6 +55,7 @@ package struct SQLState: Sendable, Hashable {
     package static let foreignKeyViolation = SQLState("23503")
     package static let serializationFailure = SQLState("40001")
     package static let deadlock = SQLState("40P01")
+    package static let failedTransaction = SQLState("25P02")
     package static let queryCancelled = SQLState("57014")
     package static let readOnlyTransaction = SQLState("25006")
     package static let undefinedTable = SQLState("42P01")

@@ -160,12 +160,12 @@ struct PostgresLink: ~Copyable {
     private mutating func send(
         _ statement: PostgresStatement, _ expected: inout [PostgresAnswers.Step]
     ) throws(PostgresError) {
+        let types = statement.parameters.map(\.type)
         guard preparesStatements else {
             try check(
-                withParameters(statement) { PQsendQueryParams(connection, statement.text, $0, $1, $2, $3, $4, 1) })
+                withParameters(statement) { PQsendQueryParams(connection, statement.text, $0, types, $1, $2, $3, 1) })
             return expected.append(.execution)
         }
-        let types = statement.parameters.map(\.type)
         let key = PreparedStatements.Key(text: statement.text, types: types)
         let name: String
         switch prepared.use(key, limit: configuration.maxPreparedStatements) {
@@ -179,15 +179,14 @@ struct PostgresLink: ~Copyable {
             expected.append(.preparation(new))
             name = new
         }
-        try check(withParameters(statement) { PQsendQueryPrepared(connection, name, $0, $2, $3, $4, 1) })
+        try check(withParameters(statement) { PQsendQueryPrepared(connection, name, $0, $1, $2, $3, 1) })
         expected.append(.execution)
     }
 
     private func withParameters(
         _ statement: PostgresStatement,
         _ body: (
-            Int32, UnsafePointer<UInt32>, UnsafePointer<UnsafePointer<CChar>?>, UnsafePointer<Int32>,
-            UnsafePointer<Int32>
+            Int32, UnsafePointer<UnsafePointer<CChar>?>, UnsafePointer<Int32>, UnsafePointer<Int32>
         ) -> Int32
     ) -> Bool {
         let values = statement.parameters.map(\.binary)
@@ -203,7 +202,7 @@ struct PostgresLink: ~Copyable {
                 pointers.append(value == nil ? nil : start)
                 offset += value?.count ?? 0
             }
-            return body(Int32(values.count), statement.parameters.map(\.type), pointers, lengths, formats)
+            return body(Int32(values.count), pointers, lengths, formats)
         }
         return result == 1
     }

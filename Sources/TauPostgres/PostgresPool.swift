@@ -121,7 +121,7 @@ package final class PostgresPool: Sendable {
                 state.withLock { $0.counts.opened += 1 }
                 return connection
             } catch {
-                givePlaceBack()
+                giveBack(nil)
                 throw error
             }
         }
@@ -129,11 +129,12 @@ package final class PostgresPool: Sendable {
 
     /// Waits for its turn; a cancelled caller and one whose time is over are refused.
     private func grant() async -> Grant {
-        let number = state.withLock { state in
+        let (grant, number) = state.withLock { state -> (Grant?, Int) in
+            if let grant = grantAtOnce(&state) { return (grant, 0) }
             state.nextWaiter += 1
-            return state.nextWaiter
+            return (nil, state.nextWaiter)
         }
-        if let grant = state.withLock({ grantAtOnce(&$0) }) { return grant }
+        if let grant { return grant }
         let timeout = PostgresError(.unavailable, "no database connection came free in time")
         return await withTaskGroup(of: Void.self) { group in
             group.addTask { [limits] in
@@ -190,30 +191,17 @@ package final class PostgresPool: Sendable {
         waiter?.continuation.resume(returning: .refused(error))
     }
 
-    private func giveBack(_ connection: PostgresConnection) {
-        let next = state.withLock { state -> (Waiter, Grant)? in
-            if !connection.isUsable { state.counts.lost += 1 }
-            if let waiter = state.waiting.first {
-                state.waiting.removeFirst()
-                return (waiter, connection.isUsable ? .connection(connection) : .place)
-            }
+    /// Gives a place back to who waits longest, with its connection if there is one that can be used again.
+    private func giveBack(_ connection: PostgresConnection?) {
+        let usable = connection.flatMap { $0.isUsable ? $0 : nil }
+        let waiter = state.withLock { state -> Waiter? in
+            if connection != nil, usable == nil { state.counts.lost += 1 }
+            if !state.waiting.isEmpty { return state.waiting.removeFirst() }
             state.inUse -= 1
-            if connection.isUsable, !state.isClosed { state.idle.append((connection, monotonicMilliseconds())) }
+            if let usable, !state.isClosed { state.idle.append((usable, monotonicMilliseconds())) }
             return nil
         }
-        if let (waiter, grant) = next { waiter.continuation.resume(returning: grant) }
-    }
-
-    private func givePlaceBack() {
-        let waiter = state.withLock { state -> Waiter? in
-            guard let waiter = state.waiting.first else {
-                state.inUse -= 1
-                return nil
-            }
-            state.waiting.removeFirst()
-            return waiter
-        }
-        waiter?.continuation.resume(returning: .place)
+        waiter?.continuation.resume(returning: usable.map(Grant.connection) ?? .place)
     }
 
     // MARK: Upkeep

@@ -2,6 +2,8 @@
 package struct PostgresResult: Sendable {
     package var columns: [String] = []
     package fileprivate(set) var rows: [PostgresRow] = []
+    /// What the server did, such as `SELECT 3` or `COMMIT`.
+    package var command = ""
     /// Rows that an INSERT, UPDATE or DELETE has touched.
     package var affectedRows = 0
 

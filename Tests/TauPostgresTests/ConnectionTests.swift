@@ -72,6 +72,14 @@ import Testing
             }
         }
         #expect(try await count() == 2)
+        // Also if nobody says that a statement has failed.
+        let silent = await #expect(throws: PostgresError.self) {
+            try await connection.transaction { connection throws(PostgresError) in
+                _ = try await connection.run([insert(7), insert(1)], isAtomic: true)
+            }
+        }
+        #expect(silent?.state == .failedTransaction)
+        #expect(try await count() == 2)
         try await connection.transaction { connection throws(PostgresError) in _ = try await connection.query(insert(6))
         }
         #expect(try await count() == 3)

@@ -98,19 +98,20 @@ private final class Order: Sendable {
         #expect(pool.status.opened == 2)
     }
 
-    @Test func `while the server is away callers are told so, and served when it is back`() async throws {
+    @Test func `while the server takes nobody new, new callers are told so and old connections go on`() async throws {
         let server = try PostgresServer()
         var configuration = PostgresConfiguration(url: server.url())
         configuration.connectTimeoutMilliseconds = 300
         configuration.queryTimeoutMilliseconds = 300
         let pool = PostgresPool(configuration)
         try await pool.query("SELECT 1")
-        // A server that is frozen neither answers nor hangs up.
+        // A server that is frozen neither answers nor hangs up. Its processes for the connections that it has go on.
         server.send(SIGSTOP)
         let cold = await #expect(throws: PostgresError.self) {
             _ = try await PostgresConnection.connect(configuration)
         }
         #expect(cold?.code == .unavailable)
+        try await pool.query("SELECT 1")
         server.send(SIGCONT)
         configuration.connectTimeoutMilliseconds = 10_000
         try await PostgresPool(configuration).query("SELECT 1")

@@ -48,15 +48,14 @@ public final class ServerProcess: Sendable {
             guard !more.isEmpty else { throw BuiltPrograms.Failure(description: "\(program) did not start: \(text)") }
             text += String(decoding: more, as: UTF8.self)
         }
-        let log = Mutex<FileDescriptor?>(output)
-        let reader = LogReader(log)
+        let reader = LogReader(output)
         try SystemThread.start { reader.readToEnd() }
     }
 
     private final class LogReader: Sendable {
         private let log: Mutex<FileDescriptor?>
 
-        init(_ log: consuming Mutex<FileDescriptor?>) { self.log = log }
+        init(_ log: consuming FileDescriptor) { self.log = Mutex(log) }
 
         func readToEnd() {
             log.withLock { log in

@@ -30,7 +30,7 @@ struct CommandOutput: ~Copyable, CommandSink {
         if oldest.count < limits.outputHeadBytes { oldest += bytes.prefix(limits.outputHeadBytes - oldest.count) }
         newest += bytes
         totalBytes += bytes.count
-        lineFeeds += bytes.reduce(into: 0) { count, byte in if byte == UInt8(ascii: "\n") { count += 1 } }
+        lineFeeds += bytes.lineCount - 1
         if file != nil {
             writeToFile(bytes)
         } else if totalBytes > limits.maxBytes || lineFeeds >= limits.maxLines {

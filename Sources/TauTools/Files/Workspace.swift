@@ -90,8 +90,8 @@ final class Workspace: Sendable {
     func head(of path: WorkspacePath, bytes count: Int) throws(ToolFailure) -> Content {
         try withFile(path) { file, status throws(SystemError) in
             // Room for what it claims to hold, and one byte that tells whether that is true.
-            let room = min(count, Int(clamping: status.size).addingReportingOverflow(1).partialValue)
-            return Content(bytes: try file.read(atMost: max(1, room)), status: status)
+            let size = Int(clamping: status.size)
+            return Content(bytes: try file.read(atMost: size < count ? size + 1 : count), status: status)
         }
     }
 

@@ -19,10 +19,12 @@ struct IgnoreRules: Sendable {
     private var files: [File] = []
 
     static let none = IgnoreRules()
-    var isEmpty: Bool { files.isEmpty }
     static let fileName = Array(".gitignore".utf8)
     private static let maxFileBytes = 1 << 20
     private static let maxRules = 10_000
+
+    /// Whether nothing is left out.
+    var isEmpty: Bool { files.isEmpty }
 
     /// With what a directory's own file adds. `depth` is the number of components of the directory's path.
     func adding(_ directory: Directory, depth: Int) -> IgnoreRules {

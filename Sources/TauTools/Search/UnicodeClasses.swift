@@ -25,10 +25,9 @@ enum UnicodeClasses {
             if !isInClass, byte == UInt8(ascii: "[") {
                 isInClass = true
                 // A bracket that follows at once is a character.
-                let head = pattern[index...].prefix { $0 == UInt8(ascii: "[") || $0 == UInt8(ascii: "^") }.prefix(2)
-                let hasCaret = head.count == 2 && head.last == UInt8(ascii: "^")
-                var count = hasCaret ? 2 : 1
-                if index + count < pattern.count, pattern[index + count] == UInt8(ascii: "]") { count += 1 }
+                var count = 1
+                for next in [UInt8(ascii: "^"), UInt8(ascii: "]")]
+                where index + count < pattern.count && pattern[index + count] == next { count += 1 }
                 result += pattern[index..<(index + count)]
                 index += count
                 continue
