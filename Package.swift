@@ -70,7 +70,8 @@ let package = Package(
         .target(
             name: "TauStorage",
             dependencies: [
-                "TauCore", "TauSystem",
+                "TauCore", "TauPostgres", "TauSystem",
+                .product(name: "Crypto", package: "swift-crypto"),
                 .product(name: "GRDB", package: "GRDB.swift"),
                 .product(name: "Logging", package: "swift-log"),
             ],
@@ -199,7 +200,7 @@ let package = Package(
         .testTarget(
             name: "TauStorageTests",
             dependencies: [
-                "TauStorage", "TauRuntime", "TauSystem", "TauCore", "TauTestKit", "CrashWriter",
+                "TauStorage", "TauRuntime", "TauPostgres", "TauSystem", "TauCore", "TauTestKit", "CrashWriter",
                 .product(name: "Logging", package: "swift-log"),
             ],
             swiftSettings: settings),

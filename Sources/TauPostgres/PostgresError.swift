@@ -39,7 +39,8 @@ package struct PostgresError: Error, Sendable, Hashable, CustomStringConvertible
         switch code {
         case .unavailable, .connectionLost: true
         // The server is on its way down, or somebody has ended this connection.
-        case .refused(let state): state.isOfClass("57P")
+        // After a failover a server that only reads is not the one that was meant.
+        case .refused(let state): state.isOfClass("57P") || state == .readOnlyTransaction
         case .cancelled, .timedOut, .unexpectedValue: false
         }
     }

@@ -1,12 +1,12 @@
 internal import CPostgres
 internal import Glibc
-internal import TauSystem
+package import TauSystem
 
 /// One connection of libpq, as the thread sees it that uses it. Every call blocks in `poll`, where its deadline and a
 /// cancellation reach it, and never in libpq itself.
 ///
 /// It is always in pipeline mode: a query goes out with its preparation and its end in one packet.
-struct PostgresLink: ~Copyable {
+package struct PostgresLink: ~Copyable {
     private let handle: Handle
     private let configuration: PostgresConfiguration
     private var prepared = PreparedStatements()
@@ -23,7 +23,7 @@ struct PostgresLink: ~Copyable {
     private var connection: OpaquePointer { handle.connection }
 
     /// Connects. Throws `unavailable` with the server's own words, without the URL.
-    static func connect(
+    package static func connect(
         _ configuration: PostgresConfiguration, onNotice: @escaping @Sendable (String) -> Void
     ) throws(PostgresError) -> PostgresLink {
         try checkURL(configuration.url)
@@ -97,8 +97,8 @@ struct PostgresLink: ~Copyable {
     ///
     /// `isAtomic`: they are one transaction, unless they are part of one already; otherwise each is its own, and one that
     /// fails leaves the others alone. Cancelling ends all that has not been answered.
-    mutating func run(
-        _ statements: [PostgresStatement], isAtomic: Bool, _ cancellation: EventDescriptor
+    package mutating func run(
+        _ statements: [PostgresStatement], isAtomic: Bool, _ cancellation: EventDescriptor? = nil
     ) throws(PostgresError) -> [Result<PostgresResult, PostgresError>] {
         try checkAlive()
         var results = try exchange(statements, isAtomic: isAtomic, cancellation)
@@ -119,7 +119,7 @@ struct PostgresLink: ~Copyable {
     }
 
     private mutating func exchange(
-        _ statements: [PostgresStatement], isAtomic: Bool, _ cancellation: EventDescriptor
+        _ statements: [PostgresStatement], isAtomic: Bool, _ cancellation: EventDescriptor?
     ) throws(PostgresError) -> [Result<PostgresResult, PostgresError>] {
         var expected: [PostgresAnswers.Step] = []
         for (index, statement) in statements.enumerated() {

@@ -13,6 +13,7 @@ package enum PostgresValue: Sendable, Hashable {
     case integers([Int64])
     case texts([[UInt8]?])
     case uuids([[UInt8]])
+    case byteStrings([[UInt8]?])
 
     /// The type's number in `pg_type`; fixed for the types that every PostgreSQL has.
     var type: UInt32 {
@@ -24,6 +25,7 @@ package enum PostgresValue: Sendable, Hashable {
         case .text, .utf8: 25
         case .double: 701
         case .uuid: 2950
+        case .byteStrings: 1001
         case .texts: 1009
         case .integers: 1016
         case .uuids: 2951
@@ -42,6 +44,7 @@ package enum PostgresValue: Sendable, Hashable {
         case .integers(let values): Self.array(of: 20, values.map { Self.bigEndian($0) })
         case .texts(let values): Self.array(of: 25, values)
         case .uuids(let values): Self.array(of: 2950, values)
+        case .byteStrings(let values): Self.array(of: 17, values)
         }
     }
 

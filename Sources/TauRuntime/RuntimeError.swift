@@ -35,6 +35,8 @@ public struct RuntimeError: Error, Sendable, CustomStringConvertible {
         switch error.code {
         case .notFound: self.init(.notFound, "There is no such session.")
         case .conflict, .exists: self.init(.conflict, error.message)
+        case .leased:
+            self.init(.runInProgress, "Another server works on this session. Wait for its run, or cancel it.")
         case .corrupt, .unavailable: self.init(.storageUnavailable, error.message)
         case .badCursor:
             self.init(.badRequest, error.message, details: [Detail(path: "cursor", message: error.message)])

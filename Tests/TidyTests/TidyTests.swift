@@ -38,7 +38,7 @@ import Testing
             "TauCore", "TauSystem", "CTauSystem", "CSeccomp", "CUnicode", "CTauPattern", "Glibc", "Logging",
             "Synchronization",
         ],
-        "TauStorage": ["TauCore", "TauSystem", "GRDB", "Glibc", "Logging", "Synchronization"],
+        "TauStorage": ["TauCore", "TauPostgres", "TauSystem", "Crypto", "GRDB", "Glibc", "Logging", "Synchronization"],
         "TauLimits": ["TauCore", "Crypto", "Glibc"],
         "TauTelemetry": ["TauCore", "Glibc", "Logging", "Synchronization"],
         "TauRuntime": ["TauCore", "Logging", "ServiceLifecycle", "Synchronization"],

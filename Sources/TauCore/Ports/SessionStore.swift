@@ -115,6 +115,8 @@ public struct StoreError: Error, Sendable, CustomStringConvertible {
         case notFound
         /// Somebody else writes this session, or the leaf is not the expected one.
         case conflict
+        /// Another server works on the session.
+        case leased
         /// The session exists already.
         case exists
         /// What is stored is no session.

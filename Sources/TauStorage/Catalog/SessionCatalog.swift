@@ -165,7 +165,7 @@ final class SessionCatalog: Sendable {
         var conditions = ["problem IS NULL"]
         var arguments: [any DatabaseValueConvertible] = []
         if let cursor = query.cursor {
-            guard let position = Position(cursor) else {
+            guard let position = ListPosition(cursor) else {
                 throw StoreError(.badCursor, "the cursor is not one of this list")
             }
             conditions.append("(\(column), id) < (?, ?)")
@@ -184,26 +184,7 @@ final class SessionCatalog: Sendable {
         }
         // One more than asked for tells whether there is a next page.
         let page = Array(rows.prefix(query.limit))
-        let next = rows.count > page.count ? page.last.map { Position($0, query.order).text } : nil
+        let next = rows.count > page.count ? page.last.map { ListPosition($0, query.order).text } : nil
         return SessionPage(sessions: page, nextCursor: next)
-    }
-
-    /// A place in the order, newest first; sessions of one moment are ordered by id.
-    private struct Position {
-        var time: Int64
-        var id: String
-
-        init(_ summary: SessionSummary, _ order: SessionQuery.Order) {
-            time = (order == .updatedAt ? summary.updatedAt : summary.createdAt).milliseconds
-            id = summary.id.rawValue
-        }
-
-        init?(_ text: String) {
-            guard let dot = text.firstIndex(of: "."), let time = Int64(text[..<dot]) else { return nil }
-            self.time = time
-            id = String(text[text.index(after: dot)...])
-        }
-
-        var text: String { "\(time).\(id)" }
     }
 }

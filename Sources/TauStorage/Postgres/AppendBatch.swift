@@ -1,0 +1,79 @@
+internal import TauCore
+internal import TauPostgres
+
+/// One append as a batch takes it.
+struct SessionAppend: Sendable {
+    var session: [UInt8]
+    var epoch: Int64
+    var expected: EntryID?
+    var entries: [Entry]
+
+    var byteCount: Int { entries.reduce(0) { $0 + $1.line.count + 1 } }
+}
+
+/// Appends to several sessions as one statement: each session's head is moved if it is where its append expects it, under the epoch
+/// of its lease, and only then are its entries added. A session is in a batch once.
+struct AppendBatch {
+    private var sessions: [[UInt8]] = []
+    private var epochs: [Int64] = []
+    private var expected: [[UInt8]?] = []
+    private var tails: [[UInt8]?] = []
+    private var lineCounts: [Int64] = []
+    private var byteCounts: [Int64] = []
+    private var rows = EntryRows()
+
+    init(_ appends: [SessionAppend]) {
+        for (index, append) in appends.enumerated() {
+            sessions.append(append.session)
+            epochs.append(append.epoch)
+            expected.append(append.expected.map { Array($0.rawValue.utf8) })
+            tails.append(append.entries.last.map { Array($0.id.rawValue.utf8) })
+            lineCounts.append(Int64(append.entries.count))
+            byteCounts.append(Int64(append.byteCount))
+            for (place, entry) in append.entries.enumerated() {
+                rows.add(entry, at: place + 1, of: index + 1)
+            }
+        }
+    }
+
+    var statement: PostgresStatement {
+        PostgresStatement(
+            Self.text,
+            [
+                .uuids(sessions), .integers(epochs), .byteStrings(expected), .byteStrings(tails), .integers(lineCounts),
+                .integers(byteCounts),
+            ] + rows.parameters)
+    }
+
+    /// Answers the numbers, from 1, of the appends that were made.
+    private static let text = """
+        WITH head AS (
+            UPDATE session_heads AS head SET
+                tail_id = append.tail, line_count = head.line_count + append.lines,
+                byte_count = head.byte_count + append.bytes + CASE WHEN head.lacks_line_feed THEN 1 ELSE 0 END,
+                lacks_line_feed = false, appended_at = now(), is_stale = true
+            FROM unnest($1::uuid[], $2::int8[], $3::bytea[], $4::bytea[], $5::int8[], $6::int8[]) WITH ORDINALITY
+                AS append(session_id, epoch, expected, tail, lines, bytes, number)
+            WHERE head.session_id = append.session_id AND head.epoch = append.epoch
+                AND head.tail_id IS NOT DISTINCT FROM append.expected
+            RETURNING append.number, head.session_id, head.line_count - append.lines AS base
+        ), added AS (
+            INSERT INTO session_entries
+                (session_id, line, entry_id, parent_id, timestamp, type, content, raw, metadata)
+            SELECT head.session_id, head.base + line.place, line.entry_id, line.parent_id, line.timestamp, line.type,
+                line.content, line.raw, line.metadata::jsonb
+            FROM \(EntryRows.table(from: 7)) JOIN head USING (number)
+        )
+        SELECT number FROM head
+        """
+
+    /// Finds heads by their key whatever the tables' sizes were when the statement was planned.
+    static let planning = PostgresStatement("SET LOCAL enable_seqscan = off")
+
+    /// The indices of the appends that were made, read off the statement's result.
+    static func made(_ result: PostgresResult) throws(PostgresError) -> Set<Int> {
+        var made: Set<Int> = []
+        for row in result.rows { made.insert(Int(try row.integer(0)) - 1) }
+        return made
+    }
+}

@@ -1,0 +1,305 @@
+internal import Logging
+internal import Synchronization
+internal import TauCore
+internal import TauPostgres
+internal import TauSystem
+
+/// Writes the appends of all sessions, and the states of runs, in batches: what comes while one is under way is the next. An append
+/// returns once its batch is committed.
+///
+/// Everything happens on a thread of its own with a connection of its own. It ends with `close`.
+final class BatchWriter: Sendable {
+    typealias Outcome = Result<Void, StoreError>
+
+    private struct Waiting {
+        var append: SessionAppend
+        var continuation: CheckedContinuation<Outcome, Never>
+    }
+
+    private struct State {
+        var appends: [Waiting] = []
+        /// When the first of them came.
+        var firstAppendAt = 0
+        /// The latest state of each run that is not written yet.
+        var notes: [RunID: RunRecord] = [:]
+        /// Who waits for all that was noted before.
+        var noteWaiters: [CheckedContinuation<Outcome, Never>] = []
+        var firstNoteAt: Int?
+        var isClosed = false
+        /// Called when the thread has ended.
+        var enders: [CheckedContinuation<Void, Never>] = []
+        var hasEnded = false
+        var counts = Status()
+    }
+
+    /// What goes on, for metrics.
+    struct Status: Sendable, Hashable {
+        var waiting = 0
+        var batches = 0
+        var entries = 0
+        var failures = 0
+    }
+
+    private let configuration: PostgresConfiguration
+    private let limits: BatchLimits
+    private let runs: RunRows
+    private let logger: Logger
+    private let signal = WakeSignal()
+    private let state = Mutex(State())
+    /// The thread's own.
+    private let link = Mutex<PostgresLink?>(nil)
+
+    init(
+        _ configuration: PostgresConfiguration, limits: BatchLimits, runs: RunRows, logger: Logger
+    ) throws(SystemError) {
+        var configuration = configuration
+        configuration.queryTimeoutMilliseconds = limits.timeoutMilliseconds
+        self.configuration = configuration
+        self.limits = limits
+        self.runs = runs
+        self.logger = logger
+        try SystemThread.start { self.work() }
+    }
+
+    var status: Status {
+        state.withLock { state in
+            var status = state.counts
+            status.waiting = state.appends.count
+            return status
+        }
+    }
+
+    // MARK: Handing over
+
+    /// Returns once the append is committed; throws where it was not, or where nobody can tell.
+    func append(_ append: SessionAppend) async throws(StoreError) {
+        let outcome: Outcome = await withCheckedContinuation { continuation in
+            let refusal = state.withLock { state -> StoreError? in
+                if state.isClosed { return StoreError(.unavailable, "the store is closed") }
+                guard state.appends.count < limits.maxWaiting else {
+                    return StoreError(.unavailable, "\(limits.maxWaiting) appends wait for the database already")
+                }
+                if state.appends.isEmpty { state.firstAppendAt = monotonicMilliseconds() }
+                state.appends.append(Waiting(append: append, continuation: continuation))
+                return nil
+            }
+            if let refusal { return continuation.resume(returning: .failure(refusal)) }
+            signal.wake()
+        }
+        try outcome.get()
+    }
+
+    /// Takes a run's state down; it goes with the next append, or soon alone.
+    func note(_ record: RunRecord) {
+        let isFirst = state.withLock { state in
+            state.notes[record.run.id] = record
+            guard state.firstNoteAt == nil else { return false }
+            state.firstNoteAt = monotonicMilliseconds()
+            return true
+        }
+        if isFirst { signal.wake() }
+    }
+
+    /// Returns when everything that was noted before is written.
+    func flushNotes() async throws(StoreError) {
+        let outcome: Outcome = await withCheckedContinuation { continuation in
+            let isIdle = state.withLock { state in
+                if state.hasEnded { return true }
+                state.noteWaiters.append(continuation)
+                return false
+            }
+            if isIdle { return continuation.resume(returning: .success(())) }
+            signal.wake()
+        }
+        try outcome.get()
+    }
+
+    /// Writes what is left and ends the thread.
+    func close() async {
+        await withCheckedContinuation { continuation in
+            let hasEnded = state.withLock { state in
+                state.isClosed = true
+                if !state.hasEnded { state.enders.append(continuation) }
+                return state.hasEnded
+            }
+            if hasEnded { return continuation.resume() }
+            signal.wake()
+        }
+    }
+
+    // MARK: The thread
+
+    private struct Batch {
+        var appends: [Waiting] = []
+        var notes: [RunRecord] = []
+        var noteWaiters: [CheckedContinuation<Outcome, Never>] = []
+    }
+
+    private enum Next {
+        case batch(Batch)
+        /// Nothing to do, for so long or until a signal comes.
+        case wait(Int?)
+        case end
+    }
+
+    private func work() {
+        while true {
+            switch next() {
+            case .batch(let batch): write(batch)
+            case .wait(let milliseconds): signal.wait(milliseconds: milliseconds)
+            case .end:
+                link.withLock { $0 = nil }
+                let enders = state.withLock { state in
+                    state.hasEnded = true
+                    return state.enders
+                }
+                for ender in enders { ender.resume() }
+                return
+            }
+        }
+    }
+
+    private func next() -> Next {
+        state.withLock { state in
+            let age = state.firstNoteAt.map { monotonicMilliseconds() - $0 }
+            let isNoteDue = !state.noteWaiters.isEmpty || age.map { $0 >= limits.noteMilliseconds } ?? false
+            guard !state.appends.isEmpty || isNoteDue || (state.isClosed && !state.notes.isEmpty) else {
+                if state.isClosed { return .end }
+                return .wait(age.map { limits.noteMilliseconds - $0 })
+            }
+            if !isNoteDue, !state.isClosed, state.appends.count < limits.maxEntries {
+                let rest = limits.maxDelayMilliseconds - (monotonicMilliseconds() - state.firstAppendAt)
+                if limits.maxDelayMilliseconds > 0, rest > 0 { return .wait(rest) }
+            }
+            return .batch(takeBatch(&state))
+        }
+    }
+
+    /// What fits into one batch, in the order in which it came. A session's second append waits for its first.
+    private func takeBatch(_ state: inout State) -> Batch {
+        var batch = Batch(notes: Array(state.notes.values), noteWaiters: state.noteWaiters)
+        state.notes.removeAll(keepingCapacity: true)
+        state.noteWaiters = []
+        state.firstNoteAt = nil
+        var entries = 0
+        var bytes = 0
+        var sessions: Set<[UInt8]> = []
+        var taken = 0
+        var left: [Waiting] = []
+        for waiting in state.appends {
+            let count = waiting.append.entries.count
+            let size = waiting.append.byteCount
+            let isFull =
+                entries > 0 && (entries + count > limits.maxEntries || bytes + size > limits.maxBytes)
+            if isFull { break }
+            taken += 1
+            guard sessions.insert(waiting.append.session).inserted else {
+                left.append(waiting)
+                continue
+            }
+            entries += count
+            bytes += size
+            batch.appends.append(waiting)
+        }
+        state.appends.replaceSubrange(..<taken, with: left)
+        state.counts.batches += 1
+        state.counts.entries += entries
+        return batch
+    }
+
+    private func write(_ batch: Batch) {
+        let outcomes = link.withLock { link in self.outcomes(of: batch, &link) }
+        if case .failure(let error) = outcomes.notes {
+            logger.error("the states of runs were not written; that is tried again", metadata: ["reason": "\(error)"])
+            keep(batch.notes)
+        }
+        for (waiting, outcome) in zip(batch.appends, outcomes.appends) {
+            if case .failure = outcome { state.withLock { $0.counts.failures += 1 } }
+            waiting.continuation.resume(returning: outcome)
+        }
+        for waiter in batch.noteWaiters { waiter.resume(returning: outcomes.notes) }
+    }
+
+    /// Runs whose states could not be written are tried again in a while; a later state goes before.
+    private func keep(_ notes: [RunRecord]) {
+        state.withLock { state in
+            guard !state.isClosed else { return }
+            for record in notes where state.notes[record.run.id] == nil { state.notes[record.run.id] = record }
+            state.firstNoteAt = state.firstNoteAt ?? monotonicMilliseconds() + Self.retryMilliseconds
+        }
+    }
+
+    private static let retryMilliseconds = 1000
+
+    private func outcomes(of batch: Batch, _ link: inout PostgresLink?) -> (appends: [Outcome], notes: Outcome) {
+        do throws(PostgresError) {
+            return try exchange(batch, &link)
+        } catch {
+            // What is lost with the connection may have been committed: nobody can tell.
+            let failure = StoreError(error)
+            return (batch.appends.map { _ in .failure(failure) }, .failure(failure))
+        }
+    }
+
+    private func exchange(
+        _ batch: Batch, _ link: inout PostgresLink?
+    ) throws(PostgresError) -> (appends: [Outcome], notes: Outcome) {
+        let appends = batch.appends.map(\.append)
+        var statements: [PostgresStatement] = []
+        if !appends.isEmpty { statements += [AppendBatch.planning, AppendBatch(appends).statement] }
+        let notes = batch.notes.isEmpty ? nil : runs.statement(batch.notes)
+        if let notes { statements.append(notes) }
+        guard !statements.isEmpty else { return ([], .success(())) }
+        let results = try send(statements, isAtomic: true, &link)
+        if let failure = results.lazy.compactMap(\.failure).first {
+            guard failure.state != nil, !failure.endsConnection else { throw failure }
+            return try isolate(appends, notes, &link)
+        }
+        let made = appends.isEmpty ? [] : try AppendBatch.made(try results[1].get())
+        return (appends.indices.map { made.contains($0) ? .success(()) : Self.refused }, .success(()))
+    }
+
+    /// One of them is bad: each goes alone, so that the others are not touched by it.
+    private func isolate(
+        _ appends: [SessionAppend], _ notes: PostgresStatement?, _ link: inout PostgresLink?
+    ) throws(PostgresError) -> (appends: [Outcome], notes: Outcome) {
+        let statements = appends.map { AppendBatch([$0]).statement } + (notes.map { [$0] } ?? [])
+        let results = try send(statements, isAtomic: false, &link)
+        let outcomes = results.prefix(appends.count).map { result -> Outcome in
+            do throws(PostgresError) {
+                return try AppendBatch.made(try result.get()).isEmpty ? Self.refused : .success(())
+            } catch {
+                return .failure(StoreError(error))
+            }
+        }
+        let noted = notes == nil ? nil : results.last?.failure
+        return (outcomes, noted.map { .failure(StoreError($0)) } ?? .success(()))
+    }
+
+    private static let refused = Outcome.failure(
+        StoreError(.conflict, "the session's last entry is not the expected one, or another server has its lease"))
+
+    /// Sends on a connection that is made if there is none, and once more on a new one where nothing was sent.
+    private func send(
+        _ statements: [PostgresStatement], isAtomic: Bool, _ link: inout PostgresLink?
+    ) throws(PostgresError) -> [Result<PostgresResult, PostgresError>] {
+        for _ in 0..<2 {
+            if link == nil { link = try PostgresLink.connect(configuration) { _ in } }
+            do throws(PostgresError) {
+                guard let results = try link?.run(statements, isAtomic: isAtomic) else { break }
+                if results.contains(where: { $0.failure?.endsConnection == true }) { link = nil }
+                return results
+            } catch {
+                link = nil
+                guard error.code == .connectionLost(wasSent: false) else { throw error }
+            }
+        }
+        throw PostgresError(.connectionLost(wasSent: false), "the connection breaks as soon as it is made")
+    }
+}
+
+extension Result {
+    fileprivate var failure: Failure? {
+        if case .failure(let error) = self { error } else { nil }
+    }
+}

@@ -1,0 +1,107 @@
+internal import Synchronization
+package import TauCore
+internal import TauPostgres
+
+/// The runs of all servers on one database. A run belongs to the server that works on it; when that one is not heard of any more, another
+/// takes the run over, once.
+package final class PostgresRunStore: RunStore {
+    private let pool: PostgresPool
+    private let writer: BatchWriter
+    private let servers: ServerRegistry
+
+    init(pool: PostgresPool, writer: BatchWriter, servers: ServerRegistry) {
+        self.pool = pool
+        self.writer = writer
+        self.servers = servers
+    }
+
+    package func note(_ record: RunRecord) { writer.note(record) }
+
+    package func save(_ record: RunRecord) async throws(StoreError) {
+        writer.note(record)
+        try await writer.flushNotes()
+    }
+
+    package func removeRecords(of session: SessionID) async throws(StoreError) {
+        try await writer.flushNotes()
+        try await query("DELETE FROM runs WHERE session_id = $1", .uuid(session.uuid))
+    }
+
+    package func record(of run: RunID) async throws(StoreError) -> RunRecord? {
+        try await records("SELECT record FROM runs WHERE id = $1", .utf8(EntryRows.text(run.rawValue))).first
+    }
+
+    package func records(of session: SessionID, limit: Int) async throws(StoreError) -> [RunRecord] {
+        // Ids begin with the time.
+        try await records(
+            "SELECT record FROM runs WHERE session_id = $1 ORDER BY id DESC LIMIT $2", .uuid(session.uuid),
+            .integer(Int64(limit)))
+    }
+
+    /// Takes over the runs of servers that are not at work any more. Each run is given to one server only.
+    package func unfinishedRecords() async throws(StoreError) -> [RunRecord] {
+        try await servers.register()
+        return try await records(
+            """
+            WITH orphan AS (
+                UPDATE runs SET server_id = $1
+                WHERE NOT is_final AND (server_id IS NULL OR server_id = $1
+                    OR NOT EXISTS (SELECT FROM servers WHERE id = server_id AND expires_at > now()))
+                RETURNING id, record
+            )
+            SELECT record FROM orphan ORDER BY id
+            """, .uuid(servers.id))
+    }
+
+    private func records(_ text: String, _ parameters: PostgresValue...) async throws(StoreError) -> [RunRecord] {
+        try await writer.flushNotes()
+        let statement = PostgresStatement(text, parameters)
+        return try await storing { () throws(PostgresError) in
+            var records: [RunRecord] = []
+            for row in try await pool.query(statement).rows {
+                if let record = RunRecord(json: try? JSONValue(parsing: try row.bytes(0))) { records.append(record) }
+            }
+            return records
+        }
+    }
+
+    private func query(_ text: String, _ parameters: PostgresValue...) async throws(StoreError) {
+        let statement = PostgresStatement(text, parameters)
+        try await storing { () throws(PostgresError) in _ = try await pool.query(statement) }
+    }
+
+    /// Forgets the oldest ended runs beyond so many.
+    func clean(keeping count: Int) async throws(StoreError) {
+        try await query(
+            """
+            DELETE FROM runs WHERE is_final AND id <= (
+                SELECT id FROM runs WHERE is_final ORDER BY id DESC LIMIT 1 OFFSET $1)
+            """, .integer(Int64(count)))
+    }
+}
+
+/// The states of runs as one statement.
+struct RunRows: Sendable {
+    let server: [UInt8]
+
+    func statement(_ records: [RunRecord]) -> PostgresStatement {
+        // Two servers that write the same runs take their rows in one order.
+        let records = records.sorted { $0.run.id.rawValue < $1.run.id.rawValue }
+        return PostgresStatement(
+            """
+            INSERT INTO runs (id, session_id, server_id, status, is_final, record)
+            SELECT id, session_id, $1, status, is_final = 1, record
+            FROM unnest($2::text[], $3::uuid[], $4::text[], $5::int8[], $6::text[])
+                AS run(id, session_id, status, is_final, record)
+            ON CONFLICT (id) DO UPDATE SET
+                server_id = excluded.server_id, status = excluded.status, is_final = excluded.is_final,
+                record = excluded.record
+            """,
+            [
+                .uuid(server), .texts(records.map { EntryRows.text($0.run.id.rawValue) }),
+                .uuids(records.map { $0.run.sessionID.uuid }),
+                .texts(records.map { Array($0.run.status.rawValue.utf8) }),
+                .integers(records.map { $0.run.status.isFinal ? 1 : 0 }), .texts(records.map(\.serialized)),
+            ])
+    }
+}

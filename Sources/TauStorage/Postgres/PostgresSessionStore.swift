@@ -1,0 +1,238 @@
+internal import Logging
+internal import Synchronization
+package import TauCore
+internal import TauPostgres
+
+/// Sessions in PostgreSQL: one row a line. An append is acknowledged once it is committed, which one batch makes it for all sessions
+/// together.
+///
+/// The right to write is a lease of this server, with an epoch that every append is checked against in its own transaction.
+package final class PostgresSessionStore: SessionStore {
+    let pool: PostgresPool
+    let servers: ServerRegistry
+    let settings: PostgresSettings
+    let logger: Logger
+    let catalog: PostgresCatalog
+    private let writer: BatchWriter
+    private let open = Mutex<[SessionID: Int64]>([:])
+
+    init(
+        pool: PostgresPool, writer: BatchWriter, servers: ServerRegistry, settings: PostgresSettings, logger: Logger
+    ) {
+        self.pool = pool
+        self.writer = writer
+        self.servers = servers
+        self.settings = settings
+        self.logger = logger
+        catalog = PostgresCatalog(pool: pool, limits: settings.limits)
+    }
+
+    func isOpen(_ id: SessionID) -> Bool { open.withLock { $0[id] != nil } }
+
+    /// The sessions that this process has the right to write.
+    var openSessions: [SessionID] { open.withLock { Array($0.keys) } }
+
+    /// The lease is another server's now.
+    func forget(_ id: SessionID) { open.withLock { _ = $0.removeValue(forKey: id) } }
+
+    // MARK: Writing
+
+    package func create(_ file: SessionFile) async throws(StoreError) {
+        let id = file.header.id
+        try await servers.register()
+        let statements = SessionCreation(file, server: servers.id).statements
+        let results = try await storing { () throws(PostgresError) in
+            try await pool.withConnection { connection throws(PostgresError) in
+                try await connection.run(statements, isAtomic: true)
+            }
+        }
+        for result in results {
+            guard case .failure(let error) = result else { continue }
+            if error.state == .uniqueViolation { throw StoreError(.exists, "session \(id) exists already") }
+            throw StoreError(error)
+        }
+        open.withLock { $0[id] = 1 }
+    }
+
+    package func open(_ id: SessionID) async throws(StoreError) -> SessionFile {
+        guard !isOpen(id) else { throw StoreError(.conflict, "session \(id) is already open in this process") }
+        let (epoch, content) = try await take(id)
+        let file = try JSONLSessionStore.parse(content, id, settings.limits)
+        for finding in file.findings.prefix(20) {
+            logger.warning(
+                "a session has a line that is no entry; it is kept and skipped",
+                metadata: ["session": "\(id)", "line": "\(finding.lineNumber)", "reason": "\(finding.reason)"])
+        }
+        let isFirst = open.withLock { open in
+            guard open[id] == nil else { return false }
+            open[id] = epoch
+            return true
+        }
+        guard isFirst else { throw StoreError(.conflict, "session \(id) is already open in this process") }
+        return file
+    }
+
+    /// Takes the lease and reads the session as it is then, in one transaction.
+    private func take(_ id: SessionID) async throws(StoreError) -> (epoch: Int64, content: [UInt8]) {
+        try await servers.register()
+        let session = id.uuid
+        let statements = [
+            LeaseStatements.take(session, server: servers.id), LeaseStatements.enforce(session, server: servers.id),
+            SessionContent.extent(of: session), SessionContent.lines(of: session),
+        ]
+        let results = try await storing { () throws(PostgresError) in
+            try await pool.withConnection { connection throws(PostgresError) in
+                var results: [PostgresResult] = []
+                for result in try await connection.run(statements, isAtomic: true) { results.append(try result.get()) }
+                return results
+            }
+        }
+        let taken = try await storing { () throws(PostgresError) in try await content(of: session, results) }
+        guard let taken else { throw StoreError(.notFound, "there is no session \(id)") }
+        guard let epoch = taken.epoch else { throw StoreError(.leased, "another server works on session \(id)") }
+        return (epoch, taken.content)
+    }
+
+    /// What the statements have answered: nil where there is no session, and no epoch where another server has the lease.
+    private func content(
+        of session: [UInt8], _ results: [PostgresResult]
+    ) async throws(PostgresError) -> (epoch: Int64?, content: [UInt8])? {
+        guard let row = results[2].rows.first else { return nil }
+        guard let lease = results[0].rows.first else { return (nil, []) }
+        let extent = try SessionContent.Extent(row)
+        let epoch = try lease.integer(0)
+        guard !results[3].rows[0].isNull(0) else { return (epoch, try await read(session, extent)) }
+        return (epoch, Self.content(extent, lines: try results[3].rows[0].bytes(0)))
+    }
+
+    private static func content(_ extent: SessionContent.Extent, lines: [UInt8]) -> [UInt8] {
+        var content: [UInt8] = []
+        content.reserveCapacity(extent.byteCount + 1)
+        content += extent.header
+        content.append(UInt8(ascii: "\n"))
+        content += lines
+        if !extent.lacksLineFeed { content.append(UInt8(ascii: "\n")) }
+        return content
+    }
+
+    private func read(_ session: [UInt8], _ extent: SessionContent.Extent) async throws(PostgresError) -> [UInt8] {
+        var content: [UInt8] = []
+        content.reserveCapacity(extent.byteCount)
+        var reader = SessionContent.Reader(session: session, extent: extent)
+        while let piece = try await reader.next(pool) { content += piece }
+        return content
+    }
+
+    package func append(
+        _ entries: [Entry], to id: SessionID, after expected: EntryID?
+    ) async throws(StoreError) {
+        guard let epoch = open.withLock({ $0[id] }) else {
+            throw StoreError(.conflict, "session \(id) is not open for writing")
+        }
+        guard !entries.isEmpty else { return }
+        try await writer.append(
+            SessionAppend(session: id.uuid, epoch: epoch, expected: expected, entries: entries))
+    }
+
+    package func close(_ id: SessionID) async {
+        guard open.withLock({ $0.removeValue(forKey: id) }) != nil else { return }
+        do throws(PostgresError) {
+            try await pool.query(LeaseStatements.giveBack(id.uuid, server: servers.id), isRepeatable: true)
+        } catch {
+            logger.warning(
+                "a session's lease could not be given back; it is when another server asks for it, or when this one ends",
+                metadata: ["session": "\(id)", "reason": "\(error)"])
+        }
+    }
+
+    package func delete(_ id: SessionID) async throws(StoreError) {
+        try await servers.register()
+        let session = id.uuid
+        let statements = [
+            LeaseStatements.take(session, server: servers.id),
+            PostgresStatement("SELECT id FROM sessions WHERE id = $1", [.uuid(session)]),
+            PostgresStatement(
+                """
+                DELETE FROM sessions WHERE id = $1
+                    AND EXISTS (SELECT FROM leases WHERE session_id = $1 AND server_id = $2)
+                """, [.uuid(session), .uuid(servers.id)]),
+            PostgresStatement(
+                """
+                DELETE FROM session_entries WHERE session_id = $1
+                    AND NOT EXISTS (SELECT FROM sessions WHERE id = $1)
+                """, [.uuid(session)]),
+        ]
+        let (exists, isDeleted) = try await storing { () throws(PostgresError) in
+            try await pool.withConnection { connection throws(PostgresError) in
+                let results = try await connection.run(statements, isAtomic: true)
+                for result in results { _ = try result.get() }
+                return (try results[1].get().rows.first != nil, try results[2].get().affectedRows > 0)
+            }
+        }
+        guard exists else { throw StoreError(.notFound, "there is no session \(id)") }
+        guard isDeleted else { throw StoreError(.leased, "another server works on session \(id)") }
+        forget(id)
+    }
+
+    // MARK: Reading
+
+    package func export(_ id: SessionID) async throws(StoreError) -> SessionExport {
+        let session = id.uuid
+        let extent = try await storing { () throws(PostgresError) in
+            try await pool.query(SessionContent.extent(of: session), isRepeatable: true).rows.first
+                .map { row throws(PostgresError) in try SessionContent.Extent(row) }
+        }
+        guard let extent else { throw StoreError(.notFound, "there is no session \(id)") }
+        let source = ExportSource(
+            SessionContent.Reader(session: session, extent: extent, pieceBytes: Self.exportPieceBytes), pool)
+        return SessionExport(byteCount: extent.byteCount) { offset throws(StoreError) in
+            try await storing { () throws(PostgresError) in try await source.piece(at: offset) }
+        }
+    }
+
+    private static let exportPieceBytes = 1 << 20
+
+    package func list(_ query: SessionQuery) async throws(StoreError) -> SessionPage {
+        try await catalog.bringUpToDate()
+        return try await catalog.page(query)
+    }
+
+    package func checkHealth() async throws(StoreError) {
+        // A server that only reads would take no entry.
+        let result = try await storing { () throws(PostgresError) in
+            try await pool.query(PostgresStatement("SELECT pg_is_in_recovery()"), isRepeatable: true).rows[0].bool(0)
+        }
+        if result { throw StoreError(.unavailable, "the database only reads: it is a standby") }
+    }
+}
+
+/// The pieces of a session on its way out, which are asked for one after the other.
+private actor ExportSource {
+    private var reader: SessionContent.Reader
+    private let pool: PostgresPool
+    private var position = 0
+    private var piece: [UInt8] = []
+
+    init(_ reader: SessionContent.Reader, _ pool: PostgresPool) {
+        self.reader = reader
+        self.pool = pool
+    }
+
+    func piece(at offset: Int) async throws(PostgresError) -> ArraySlice<UInt8> {
+        if offset < position {
+            reader = SessionContent.Reader(session: reader.session, extent: reader.extent)
+            (position, piece) = (0, [])
+        }
+        while offset >= position + piece.count {
+            position += piece.count
+            var ahead = reader
+            let next = try await ahead.next(pool)
+            reader = ahead
+            guard let next else {
+                throw PostgresError(.unexpectedValue, "a session ends before its end")
+            }
+            piece = next
+        }
+        return piece[(offset - position)...]
+    }
+}

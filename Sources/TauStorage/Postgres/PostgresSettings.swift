@@ -1,0 +1,44 @@
+package import TauCore
+package import TauPostgres
+
+/// How the PostgreSQL tier works.
+package struct PostgresSettings: Sendable {
+    package var primary: PostgresConfiguration
+    package var replica: PostgresConfiguration?
+    package var pool = PostgresPool.Limits()
+    package var batch = BatchLimits()
+    /// Seconds after which a server that is not heard of has lost its leases and runs.
+    package var leaseSeconds = 15
+    /// Milliseconds that a caller waits for another server to hand over a session that is idle there.
+    package var handoverMilliseconds = 1000
+    /// Milliseconds that a read waits for the replica to catch up with what was committed, before it asks the primary.
+    package var replicaWaitMilliseconds = 50
+    /// Records of ended runs that are kept.
+    package var recordedRuns = 10_000
+    package var limits = SessionFile.Limits()
+    /// This server's name.
+    package var node: String
+
+    package init(url: String, node: String) {
+        primary = PostgresConfiguration(url: url)
+        self.node = node
+    }
+}
+
+/// Bounds of the appends of all sessions, which go to the database together.
+package struct BatchLimits: Sendable {
+    /// Entries of one batch; a longer append goes alone.
+    package var maxEntries = 100
+    /// Bytes of one batch; a longer append goes alone.
+    package var maxBytes = 4 << 20
+    /// Milliseconds that a batch waits for more. What comes while one is under way is the next one in any case.
+    package var maxDelayMilliseconds = 0
+    /// Appends that wait; further ones are refused.
+    package var maxWaiting = 20_000
+    /// Milliseconds that the state of a run waits for an append to go along with.
+    package var noteMilliseconds = 20
+    /// Milliseconds that a batch may take.
+    package var timeoutMilliseconds = 15_000
+
+    package init() {}
+}

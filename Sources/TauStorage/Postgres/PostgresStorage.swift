@@ -1,0 +1,106 @@
+package import Logging
+package import TauCore
+internal import TauPostgres
+internal import TauSystem
+
+/// Sessions and runs in PostgreSQL, put together for one server.
+package final class PostgresStorage: Sendable {
+    package let sessions: PostgresSessionStore
+    package let runs: PostgresRunStore
+    private let pool: PostgresPool
+    private let writer: BatchWriter
+    private let servers: ServerRegistry
+    private let settings: PostgresSettings
+    private let logger: Logger
+
+    /// Connects when it is first needed.
+    package init(_ settings: PostgresSettings, logger: Logger) throws(StoreError) {
+        self.settings = settings
+        self.logger = logger
+        pool = PostgresPool(settings.primary, limits: settings.pool) { notice in
+            logger.debug("the database says something", metadata: ["notice": "\(notice)"])
+        }
+        servers = ServerRegistry(pool: pool, settings: settings)
+        do throws(SystemError) {
+            writer = try BatchWriter(
+                settings.primary, limits: settings.batch, runs: RunRows(server: servers.id), logger: logger)
+        } catch {
+            throw StoreError(.unavailable, "no thread can be made for the database: \(error.reason)")
+        }
+        sessions = PostgresSessionStore(
+            pool: pool, writer: writer, servers: servers, settings: settings, logger: logger)
+        runs = PostgresRunStore(pool: pool, writer: writer, servers: servers)
+    }
+
+    /// Brings the tables to this version; answers the names of the steps that were missing.
+    @discardableResult
+    package func migrate() async throws(StoreError) -> [String] { try await PostgresMigrations(pool).run() }
+
+    /// The same as a store of its own, for the time before there are tables.
+    package static func migrate(
+        _ settings: PostgresSettings, logger: Logger
+    ) async throws(StoreError) -> [String] {
+        let pool = PostgresPool(settings.primary, limits: settings.pool)
+        let result: Result<[String], StoreError>
+        do throws(StoreError) {
+            result = .success(try await PostgresMigrations(pool).run())
+        } catch {
+            result = .failure(error)
+        }
+        await pool.close()
+        return try result.get()
+    }
+
+    /// Keeps this server's leases, and the list near the lines, until the task is cancelled.
+    package func maintain() async {
+        await withTaskGroup(of: Void.self) { group in
+            group.addTask { await self.pool.maintain() }
+            group.addTask {
+                await self.repeatedly(every: self.servers.renewalSeconds, "this server's leases") {
+                    () throws(StoreError) in try await self.servers.renew()
+                }
+            }
+            group.addTask {
+                await self.repeatedly(every: Self.upkeepSeconds, "the list of sessions") { () throws(StoreError) in
+                    try await self.sessions.catalog.bringUpToDate()
+                }
+            }
+            group.addTask {
+                await self.repeatedly(every: Self.cleaningSeconds, "the record of runs") { () throws(StoreError) in
+                    try await self.runs.clean(keeping: self.settings.recordedRuns)
+                }
+            }
+        }
+    }
+
+    private static let upkeepSeconds = 2
+    private static let cleaningSeconds = 60
+
+    private func repeatedly(
+        every seconds: Int, _ subject: String, _ body: () async throws(StoreError) -> Void
+    ) async {
+        while true {
+            try? await Task.sleep(for: .seconds(seconds))
+            guard !Task.isCancelled else { return }
+            do throws(StoreError) {
+                try await body()
+            } catch {
+                guard !Task.isCancelled else { return }
+                logger.warning("\(subject) could not be kept up; it is tried again", metadata: ["reason": "\(error)"])
+            }
+        }
+    }
+
+    /// Writes what is left, gives up this server's leases, and closes the connections.
+    package func close() async throws(StoreError) {
+        await writer.close()
+        let result: Result<Void, StoreError>
+        do throws(StoreError) {
+            result = .success(try await servers.leave())
+        } catch {
+            result = .failure(error)
+        }
+        await pool.close()
+        try result.get()
+    }
+}
