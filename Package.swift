@@ -99,7 +99,7 @@ let package = Package(
         .target(
             name: "TauKit",
             dependencies: [
-                "TauCore", "TauProviders", "TauRuntime", "TauStorage", "TauSystem", "TauTools",
+                "TauCore", "TauPostgres", "TauProviders", "TauRuntime", "TauStorage", "TauSystem", "TauTools",
                 .product(name: "Logging", package: "swift-log"),
                 .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
             ],
@@ -120,8 +120,8 @@ let package = Package(
         .executableTarget(
             name: "tau",
             dependencies: [
-                "TauCore", "TauHTTP", "TauKit", "TauLimits", "TauProviders", "TauRuntime", "TauStorage", "TauSystem",
-                "TauTelemetry", "TauTools", "TauWire",
+                "TauCore", "TauHTTP", "TauKit", "TauLimits", "TauPostgres", "TauProviders", "TauRuntime", "TauStorage",
+                "TauSystem", "TauTelemetry", "TauTools", "TauWire",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "AsyncHTTPClient", package: "async-http-client"),
                 .product(name: "Configuration", package: "swift-configuration"),

@@ -12,6 +12,8 @@ package struct EdgeConfiguration: Sendable {
     package var maxIdempotencyKeys = 10_000
     /// Time that one part has to answer a health check (`http.healthTimeoutMs`).
     package var healthTimeout: Duration = .seconds(2)
+    /// What holds the sessions, as `/health` calls it: `disk` or `database`.
+    package var storagePart = "disk"
     /// The clock of request logs and new ids.
     package var now: @Sendable () -> Timestamp
     package var identifiers = IdentifierSource()

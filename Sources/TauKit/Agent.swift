@@ -25,7 +25,7 @@ public final class Agent: Sendable {
         self.models = models
         logger = environment.logger
         runtime = try AgentRuntime(
-            store: storage.sessions, runs: storage.runs, models: models.catalog, tools: tools.catalog,
+            store: storage.sessions, runs: storage.runs, peers: storage.peers, models: models.catalog, tools: tools.catalog,
             environment: environment, limits: limits, defaultSystemPrompt: systemPrompt)
         do {
             try await runtime.resume()
@@ -36,7 +36,9 @@ public final class Agent: Sendable {
     }
 
     /// What works in the background, in the order in which it starts; to be stopped from the last to the first.
-    public var services: [any Service] { [StorageUpkeep(storage: storage), runtime.supervisor] }
+    public var services: [any Service] { 
+        [StorageUpkeep(storage: storage), PeerService(runtime), runtime.supervisor]
+    }
 
     /// Closes everything. Nothing may be at work any more.
     public func close() async {

@@ -8,6 +8,8 @@ internal import TauSystem
 public struct AgentStorage: Sendable {
     let sessions: any SessionStore
     let runs: any RunStore
+    /// The other servers on the same storage, where it can have several.
+    let peers: (any PeerServers)?
     /// Works until its task is cancelled.
     let maintain: @Sendable () async -> Void
     private let sync: @Sendable () async throws(StoreError) -> Void
@@ -20,6 +22,7 @@ public struct AgentStorage: Sendable {
     public init(sessions: any SessionStore, runs: any RunStore = MemoryRunStore()) {
         self.sessions = sessions
         self.runs = runs
+        peers = nil
         maintain = {}
         sync = { () throws(StoreError) in }
         end = { () throws(StoreError) in }
@@ -28,12 +31,40 @@ public struct AgentStorage: Sendable {
     private init(_ storage: JSONLStorage) {
         sessions = storage.sessions
         runs = storage.runs
+        peers = nil
         maintain = { await storage.sessions.maintain(checkpointSeconds: storage.settings.checkpointSeconds) }
         sync = { () throws(StoreError) in try await storage.sessions.checkpoint() }
         end = { () throws(StoreError) in
             try await storage.sessions.shutDown()
             try await storage.runs.close()
         }
+    }
+
+    private init(_ storage: PostgresStorage) {
+        sessions = storage.sessions
+        runs = storage.runs
+        peers = storage.peers
+        maintain = { await storage.maintain() }
+        sync = { () throws(StoreError) in }
+        end = { () throws(StoreError) in try await storage.close() }
+    }
+
+    /// Sessions and runs in PostgreSQL, for as many servers as there are. Makes or changes the tables if they are not of this version.
+    ///
+    /// Throws if the database cannot be reached, or is of a later version.
+    public static func postgres(
+        _ settings: PostgresTier, logger: Logger = Logger(label: "tau")
+    ) async throws -> AgentStorage {
+        let storage = try PostgresStorage(settings.settings, logger: logger)
+        do throws(StoreError) {
+            for step in try await storage.migrate() {
+                logger.notice("the database's tables were changed", metadata: ["step": "\(step)"])
+            }
+        } catch {
+            try? await storage.close()
+            throw error
+        }
+        return AgentStorage(storage)
     }
 
     /// One Pi session file a session below a directory, which is made if it does not exist, and all that belongs to it.

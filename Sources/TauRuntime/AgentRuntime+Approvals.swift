@@ -50,6 +50,8 @@ extension AgentRuntime {
         } catch {
             // Somebody else has it open: that process has the run, too.
             if error.code == .conflict { return }
+            // Where runs are shared, this one was given to us, and the session has gone on without it.
+            if error.code == .leased { return interrupt(record) }
             throw RuntimeError(error)
         }
         guard let suspension = record.suspension, let answer = session.read({ $0.lastAnswer(at: record.run.leafID) }),

@@ -44,7 +44,7 @@ extension AgentRuntime {
     ) async throws(RuntimeError) -> SessionView {
         try requireOpen()
         let time = environment.now()
-        let file = try await withSession(id) { session throws(RuntimeError) in
+        let file = try await withReading(id) { session throws(RuntimeError) in
             let fork = session.read { tree -> (SessionFork, SessionHeader)? in
                 if let entry, !tree.contains(entry) { return nil }
                 let fork = SessionFork(

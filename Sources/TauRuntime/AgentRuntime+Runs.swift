@@ -204,7 +204,13 @@ extension AgentRuntime {
 
     /// Asks a run to stop; what was said so far is kept. A run that has ended stays as it is.
     public func cancel(_ id: RunID) async throws(RuntimeError) -> Run {
-        guard let run = registry.find(id) else { return try await snapshot(of: id) }
+        guard let run = registry.find(id) else {
+            let run = try await snapshot(of: id)
+            if !run.status.isFinal, let peers {
+                try await storing { () throws(StoreError) in try await peers.cancel(id) }
+            }
+            return run
+        }
         run.cancellation.raise()
         return run.snapshot
     }
@@ -214,8 +220,8 @@ extension AgentRuntime {
         _ content: [ContentBlock], in id: RunID, steers: Bool
     ) async throws(RuntimeError) -> Run {
         guard let run = registry.find(id) else {
-            _ = try await snapshot(of: id)
-            throw RuntimeError(.conflict, "The run has ended.")
+            let isOver = try await snapshot(of: id).status.isFinal
+            throw RuntimeError(.conflict, isOver ? "The run has ended." : "Another server works on the run.")
         }
         let message = UserMessage(content: content, timestamp: environment.now())
         try run.enqueue(message, in: steers ? .steering : .followUp)

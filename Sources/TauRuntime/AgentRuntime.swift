@@ -12,6 +12,7 @@ public final class AgentRuntime: Sendable {
     let store: any SessionStore
     let sessions: LiveSessions
     let runs: any RunStore
+    let peers: (any PeerServers)?
     let registry: RunRegistry
     let gates: ModelGates
     /// By tool name.
@@ -24,13 +25,14 @@ public final class AgentRuntime: Sendable {
     /// Throws `invalidArguments` if a tool's parameters are not a schema that calls can be checked against, or two tools
     /// have one name.
     public init(
-        store: any SessionStore, runs: any RunStore, models: any ModelCatalog, tools: any ToolCatalog,
+        store: any SessionStore, runs: any RunStore, peers: (any PeerServers)? = nil, models: any ModelCatalog, tools: any ToolCatalog,
         environment: RuntimeEnvironment,
         limits: RuntimeLimits = RuntimeLimits(), defaultSystemPrompt: String?
     ) throws(ToolFailure) {
         schemas = try Self.schemas(of: tools.listings, patterns: environment.patterns)
         self.store = store
         self.runs = runs
+        self.peers = peers
         self.models = models
         self.tools = tools
         self.environment = environment
@@ -161,19 +163,18 @@ public final class AgentRuntime: Sendable {
     }
 
     public func session(_ id: SessionID) async throws(RuntimeError) -> SessionView {
-        try await withSession(id) { session in
-            SessionView(summary: session.read { $0.summary }, activeRun: session.activeRun)
+        let (summary, run) = try await withReading(id) { session in
+            (session.read { $0.summary }, session.activeRun)
         }
+        if peers == nil || run != nil { return SessionView(summary: summary, activeRun: run) }
+        return SessionView(summary: summary, activeRun: try await activeRuns(of: [id])[id])
     }
 
     public func listSessions(
         _ query: SessionQuery
     ) async throws(RuntimeError) -> (sessions: [SessionView], nextCursor: String?) {
         let page = try await storing { () throws(StoreError) in try await store.list(query) }
-        var active: [SessionID: RunID] = [:]
-        for summary in page.sessions {
-            active[summary.id] = registry.runs(of: summary.id).first { !$0.snapshot.status.isFinal }?.id
-        }
+        let active = try await activeRuns(of: page.sessions.map(\.id))
         return (page.sessions.map { SessionView(summary: $0, activeRun: active[$0.id]) }, page.nextCursor)
     }
 
@@ -239,7 +240,7 @@ public final class AgentRuntime: Sendable {
     public func entries(
         of id: SessionID, after position: EntryPosition, limit: Int
     ) async throws(RuntimeError) -> (lines: [ArraySlice<UInt8>], next: Int?) {
-        try await withSession(id) { session throws(RuntimeError) in
+        try await withReading(id) { session throws(RuntimeError) in
             let page = session.read { tree -> (lines: [ArraySlice<UInt8>], next: Int?)? in
                 let start: Int
                 switch position {
@@ -259,14 +260,14 @@ public final class AgentRuntime: Sendable {
     }
 
     public func tree(of id: SessionID) async throws(RuntimeError) -> (leafID: EntryID?, nodes: [TreeNode]) {
-        try await withSession(id) { session in session.read { ($0.leafID, $0.nodes) } }
+        try await withReading(id) { session in session.read { ($0.leafID, $0.nodes) } }
     }
 
     /// What a model would be sent at `leaf`, or at the session's leaf.
     public func context(
         of id: SessionID, leaf: EntryID?
     ) async throws(RuntimeError) -> (context: ModelContext, tokens: Int) {
-        try await withSession(id) { session throws(RuntimeError) in
+        try await withReading(id) { session throws(RuntimeError) in
             let context =
                 if let leaf {
                     session.read { tree -> ModelContext? in tree.contains(leaf) ? tree.context(of: leaf) : nil }

@@ -41,6 +41,13 @@ public final class MemorySessionStore: SessionStore {
         }
     }
 
+    public func read(_ id: SessionID) async throws(StoreError) -> SessionFile {
+        try state.withLock { state throws(StoreError) in
+            guard let file = state.files[id] else { throw StoreError(.notFound, "no such session") }
+            return file
+        }
+    }
+
     public func append(_ entries: [Entry], to id: SessionID, after expected: EntryID?) async throws(StoreError) {
         // Others get their turn, as with a real disk.
         await Task.yield()

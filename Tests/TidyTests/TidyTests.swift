@@ -43,7 +43,7 @@ import Testing
         "TauTelemetry": ["TauCore", "Glibc", "Logging", "Synchronization"],
         "TauRuntime": ["TauCore", "Logging", "ServiceLifecycle", "Synchronization"],
         "TauKit": [
-            "TauCore", "TauProviders", "TauRuntime", "TauStorage", "TauSystem", "TauTools", "Logging",
+            "TauCore", "TauPostgres", "TauProviders", "TauRuntime", "TauStorage", "TauSystem", "TauTools", "Logging",
             "ServiceLifecycle",
         ],
         "TauHTTP": [

@@ -14,9 +14,18 @@ public protocol RunStore: Sendable {
     /// The session's runs, newest first.
     func records(of session: SessionID, limit: Int) async throws(StoreError) -> [RunRecord]
 
-    /// The runs that have not ended, as far as the store knows.
+    /// The runs that have not ended, and that nobody works on as far as the store knows. Where servers share the store, each run is
+    /// given to one that asks.
     func unfinishedRecords() async throws(StoreError) -> [RunRecord]
+
+    /// The run of each session that has not ended, on whichever server.
+    func activeRuns(of sessions: [SessionID]) async throws(StoreError) -> [SessionID: RunID]
 
     /// Forgets the session's runs.
     func removeRecords(of session: SessionID) async throws(StoreError)
+}
+
+extension RunStore {
+    /// For stores of one server, which knows its runs itself.
+    public func activeRuns(of sessions: [SessionID]) async throws(StoreError) -> [SessionID: RunID] { [:] }
 }

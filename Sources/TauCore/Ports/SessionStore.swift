@@ -8,6 +8,9 @@ public protocol SessionStore: Sendable {
     /// Takes the right to write, repairs a torn tail, and reads everything.
     func open(_ id: SessionID) async throws(StoreError) -> SessionFile
 
+    /// Reads everything as it is now, without the right to write.
+    func read(_ id: SessionID) async throws(StoreError) -> SessionFile
+
     /// Adds entries behind the last one, in order, all or none. `expected` names the entry that must be the last one now.
     func append(_ entries: [Entry], to id: SessionID, after expected: EntryID?) async throws(StoreError)
 

@@ -13,7 +13,7 @@ actor HealthChecks {
 
     private let runtime: AgentRuntime
     private let configuration: EdgeConfiguration
-    private var disk: Result?
+    private var storage: Result?
     private var tools: Result?
     private let toolChecks = FairQueue<Int>(places: 1, maxWaiting: 100)
 
@@ -23,18 +23,18 @@ actor HealthChecks {
     }
 
     func overview(_ request: Request, _ context: EdgeContext) async throws -> Response {
-        let disk = await checkDisk()
+        let storage = await checkStorage()
         let isVerbose = request.uri.queryParameters["verbose"] == "1"
-        return .json(disk.reason == nil ? .ok : .serviceUnavailable) { writer in
+        return .json(storage.reason == nil ? .ok : .serviceUnavailable) { writer in
             writer.object { writer in
-                writer.member("disk", disk.reason == nil)
+                writer.member(configuration.storagePart, storage.reason == nil)
                 guard isVerbose else { return }
                 writer.key("details")
                 writer.object { writer in
-                    writer.key("disk")
+                    writer.key(configuration.storagePart)
                     writer.object { writer in
-                        writer.member("milliseconds", Int(disk.milliseconds))
-                        writer.member("reason", orNull: disk.reason)
+                        writer.member("milliseconds", Int(storage.milliseconds))
+                        writer.member("reason", orNull: storage.reason)
                     }
                 }
             }
@@ -48,7 +48,7 @@ actor HealthChecks {
 
     func ready(_ request: Request, _ context: EdgeContext) async throws -> Response {
         if runtime.isDraining { throw Problem(.draining, "The server is shutting down.", retryAfter: 5) }
-        if let reason = await checkDisk().reason { throw Problem(.storageUnavailable, reason, retryAfter: 5) }
+        if let reason = await checkStorage().reason { throw Problem(.storageUnavailable, reason, retryAfter: 5) }
         if request.uri.queryParameters["deep"] == "1", let problem = try await checkTools() {
             throw Problem(.toolsUnavailable, problem, retryAfter: 60)
         }
@@ -71,9 +71,9 @@ actor HealthChecks {
         return reason
     }
 
-    private func checkDisk() async -> Result {
+    private func checkStorage() async -> Result {
         let start = configuration.now()
-        if let disk, start.milliseconds - disk.time.milliseconds < 1000 { return disk }
+        if let storage, start.milliseconds - storage.time.milliseconds < 1000 { return storage }
         let reason = await withTaskGroup(of: String?.self) { group in
             group.addTask { [runtime] in
                 do throws(StoreError) {
@@ -93,7 +93,7 @@ actor HealthChecks {
         }
         let end = configuration.now()
         let result = Result(reason: reason, milliseconds: end.milliseconds - start.milliseconds, time: end)
-        disk = result
+        storage = result
         return result
     }
 }

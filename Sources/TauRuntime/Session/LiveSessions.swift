@@ -115,6 +115,18 @@ actor LiveSessions {
         }
     }
 
+    func isOpen(_ id: SessionID) -> Bool { if case .open = slots[id] { true } else { false } }
+
+    /// Gives the session's right to write back if nobody uses it.
+    func closeIfIdle(_ id: SessionID) async {
+        if case .open(_, users: 0, _) = slots[id] { await close(id) }
+    }
+
+    /// Closes the session whoever uses it: it is another server's.
+    func discard(_ id: SessionID) async {
+        if case .open = slots[id] { await close(id) }
+    }
+
     /// Closes everything; for the end of the process.
     func closeAll() async {
         for id in slots.keys { await close(id) }

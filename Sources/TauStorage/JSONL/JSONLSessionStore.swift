@@ -105,6 +105,13 @@ package final class JSONLSessionStore: SessionStore {
         return file
     }
 
+    package func read(_ id: SessionID) async throws(StoreError) -> SessionFile {
+        try await threads.run { [directory, limits, replay] () throws(StoreError) in
+            try replay.run()
+            return try Self.parse(try directory.openForReading(id).readAll(), id, limits)
+        }
+    }
+
     /// Reads and repairs: a torn tail is cut off, a missing last line feed added, an old version rewritten.
     private static func read(
         _ id: SessionID, _ handle: FileHandle, _ directory: SessionDirectory, _ limits: SessionFile.Limits,

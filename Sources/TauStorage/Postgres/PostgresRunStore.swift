@@ -38,6 +38,21 @@ package final class PostgresRunStore: RunStore {
             .integer(Int64(limit)))
     }
 
+    package func activeRuns(of sessions: [SessionID]) async throws(StoreError) -> [SessionID: RunID] {
+        let ids = Dictionary(sessions.map { ($0.uuid, $0) }) { first, _ in first }
+        return try await storing { () throws(PostgresError) in
+            let result = try await pool.query(
+                "SELECT session_id, id FROM runs WHERE session_id = ANY($1::uuid[]) AND NOT is_final",
+                .uuids(Array(ids.keys)))
+            var active: [SessionID: RunID] = [:]
+            for row in result.rows {
+                guard let session = ids[try row.bytes(0)] else { continue }
+                active[session] = RunID(unchecked: try row.text(1))
+            }
+            return active
+        }
+    }
+
     /// Takes over the runs of servers that are not at work any more. Each run is given to one server only.
     package func unfinishedRecords() async throws(StoreError) -> [RunRecord] {
         try await servers.register()
@@ -45,7 +60,7 @@ package final class PostgresRunStore: RunStore {
             """
             WITH orphan AS (
                 UPDATE runs SET server_id = $1
-                WHERE NOT is_final AND (server_id IS NULL OR server_id = $1
+                WHERE NOT is_final AND (server_id IS NULL
                     OR NOT EXISTS (SELECT FROM servers WHERE id = server_id AND expires_at > now()))
                 RETURNING id, record
             )

@@ -14,14 +14,17 @@ package final class PostgresSessionStore: SessionStore {
     let logger: Logger
     let catalog: PostgresCatalog
     private let writer: BatchWriter
+    private let messages: PeerMessages
     private let open = Mutex<[SessionID: Int64]>([:])
 
     init(
-        pool: PostgresPool, writer: BatchWriter, servers: ServerRegistry, settings: PostgresSettings, logger: Logger
+        pool: PostgresPool, writer: BatchWriter, servers: ServerRegistry, messages: PeerMessages,
+        settings: PostgresSettings, logger: Logger
     ) {
         self.pool = pool
         self.writer = writer
         self.servers = servers
+        self.messages = messages
         self.settings = settings
         self.logger = logger
         catalog = PostgresCatalog(pool: pool, limits: settings.limits)
@@ -56,7 +59,7 @@ package final class PostgresSessionStore: SessionStore {
 
     package func open(_ id: SessionID) async throws(StoreError) -> SessionFile {
         guard !isOpen(id) else { throw StoreError(.conflict, "session \(id) is already open in this process") }
-        let (epoch, content) = try await take(id)
+        let (epoch, content) = try await withHandover(of: id) { () throws(StoreError) in try await take(id) }
         let file = try JSONLSessionStore.parse(content, id, settings.limits)
         for finding in file.findings.prefix(20) {
             logger.warning(
@@ -70,6 +73,19 @@ package final class PostgresSessionStore: SessionStore {
         }
         guard isFirst else { throw StoreError(.conflict, "session \(id) is already open in this process") }
         return file
+    }
+
+    /// Where another server has the session, it is asked for it once: it gives what nothing is at work on.
+    private func withHandover<Value>(
+        of id: SessionID, _ body: () async throws(StoreError) -> Value
+    ) async throws(StoreError) -> Value {
+        do throws(StoreError) {
+            return try await body()
+        } catch {
+            guard error.code == .leased else { throw error }
+            try await storing { () throws(PostgresError) in try await messages.askForRelease(of: id) }
+            return try await body()
+        }
     }
 
     /// Takes the lease and reads the session as it is then, in one transaction.
@@ -147,6 +163,10 @@ package final class PostgresSessionStore: SessionStore {
 
     package func delete(_ id: SessionID) async throws(StoreError) {
         try await servers.register()
+        try await withHandover(of: id) { () throws(StoreError) in try await remove(id) }
+    }
+
+    private func remove(_ id: SessionID) async throws(StoreError) {
         let session = id.uuid
         let statements = [
             LeaseStatements.take(session, server: servers.id),
@@ -175,6 +195,17 @@ package final class PostgresSessionStore: SessionStore {
     }
 
     // MARK: Reading
+
+    package func read(_ id: SessionID) async throws(StoreError) -> SessionFile {
+        let session = id.uuid
+        let content = try await storing { () throws(PostgresError) -> [UInt8]? in
+            let row = try await pool.query(SessionContent.extent(of: session), isRepeatable: true).rows.first
+            guard let row else { return nil }
+            return try await read(session, SessionContent.Extent(row))
+        }
+        guard let content else { throw StoreError(.notFound, "there is no session \(id)") }
+        return try JSONLSessionStore.parse(content, id, settings.limits)
+    }
 
     package func export(_ id: SessionID) async throws(StoreError) -> SessionExport {
         let session = id.uuid

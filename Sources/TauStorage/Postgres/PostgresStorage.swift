@@ -7,6 +7,7 @@ internal import TauSystem
 package final class PostgresStorage: Sendable {
     package let sessions: PostgresSessionStore
     package let runs: PostgresRunStore
+    package let peers: PostgresPeers
     private let pool: PostgresPool
     private let writer: BatchWriter
     private let servers: ServerRegistry
@@ -27,8 +28,12 @@ package final class PostgresStorage: Sendable {
         } catch {
             throw StoreError(.unavailable, "no thread can be made for the database: \(error.reason)")
         }
+        let messages = PeerMessages(
+            pool: pool, server: servers.id, waitMilliseconds: settings.handoverMilliseconds)
         sessions = PostgresSessionStore(
-            pool: pool, writer: writer, servers: servers, settings: settings, logger: logger)
+            pool: pool, writer: writer, servers: servers, messages: messages, settings: settings, logger: logger)
+        peers = PostgresPeers(
+            settings: settings, pool: pool, servers: servers, sessions: sessions, messages: messages, logger: logger)
         runs = PostgresRunStore(pool: pool, writer: writer, servers: servers)
     }
 
@@ -57,7 +62,7 @@ package final class PostgresStorage: Sendable {
             group.addTask { await self.pool.maintain() }
             group.addTask {
                 await self.repeatedly(every: self.servers.renewalSeconds, "this server's leases") {
-                    () throws(StoreError) in try await self.servers.renew()
+                    () throws(StoreError) in try await self.peers.renewLeases()
                 }
             }
             group.addTask {

@@ -7,6 +7,7 @@ internal import TauStorage
 extension StoreBench {
     func appends() async throws -> [Figure] {
         let store = try store("append")
+        let appending = AppendRate(clock: clock)
         var figures: [Figure] = []
         // In turns, for other work on the machine slows down both.
         var disk: [Double] = []
@@ -14,7 +15,7 @@ extension StoreBench {
         let session = try await live("sequential", in: store, entries: 10)
         for _ in 0..<5 {
             disk.append(try diskRate())
-            sequential.append(try await rate(of: [session], appenders: 1).perSecond)
+            sequential.append(try await appending.measure([session], appenders: 1).perSecond)
         }
         let ratios = Timings(zip(sequential, disk).map { $0 / $1 })
         let single = Timings(disk).percentile(0.5)
@@ -23,22 +24,22 @@ extension StoreBench {
         figures.append(
             Figure("append: 1 appender ÷ disk (median of 5)", ratios.percentile(0.5), "×", atLeast: 0.85))
 
-        let short = try await rate(of: [try await live("short", in: store, entries: 10)], appenders: 1)
-        let long = try await rate(of: [try await live("long", in: store, entries: 100_000)], appenders: 1)
+        let short = try await appending.measure([try await live("short", in: store, entries: 10)], appenders: 1)
+        let long = try await appending.measure([try await live("long", in: store, entries: 100_000)], appenders: 1)
         figures.append(
             Figure(
                 "append: session of 100,000 entries ÷ of 10", long.perSecond / short.perSecond, "×", atLeast: 0.8))
 
-        let shared = try await rate(of: [session], appenders: 100)
+        let shared = try await appending.measure([session], appenders: 100)
         figures.append(
             Figure("append, durable: 1 session, 100 appenders", shared.perSecond, "/s", atLeast: 70_000))
         var many: [LiveSession] = []
         for number in 0..<100 { many.append(try await live("many-\(number)", in: store, entries: 10)) }
-        let spread = try await rate(of: many, appenders: 100, for: .seconds(4))
+        let spread = try await appending.measure(many, appenders: 100, for: .seconds(4))
         figures.append(
             Figure("append, durable: 100 sessions, 100 appenders", spread.perSecond, "/s", atLeast: 70_000))
-        figures.append(Figure("append: the same, p50", spread.timings.percentile(0.5), "ms"))
-        figures.append(Figure("append: the same, p99", spread.timings.percentile(0.99), "ms", atMost: 5))
+        figures.append(Figure("append: the same, p50", Timings(spread.timings).percentile(0.5), "ms"))
+        figures.append(Figure("append: the same, p99", Timings(spread.timings).percentile(0.99), "ms", atMost: 5))
         figures.append(Figure("append: the same ÷ disk", spread.perSecond / single, "×", atLeast: 7))
         return figures
     }
@@ -66,11 +67,16 @@ extension StoreBench {
             file: file, store: store,
             environment: RuntimeEnvironment(now: Composition.now, node: "bench", logger: Self.logger))
     }
+}
+
+/// Appends by several at once.
+struct AppendRate {
+    let clock: ContinuousClock
 
     /// Each appender appends one entry of some 500 bytes after the other, all for the same time.
-    private func rate(
-        of sessions: [LiveSession], appenders: Int, for time: Duration = .seconds(1)
-    ) async throws -> (perSecond: Double, timings: Timings) {
+    func measure(
+        _ sessions: [LiveSession], appenders: Int, for time: Duration = .seconds(1)
+    ) async throws -> (perSecond: Double, timings: [Double]) {
         let text = String(repeating: "x", count: 330)
         let start = clock.now
         let timings = try await withThrowingTaskGroup(of: [Double].self) { group in
@@ -91,6 +97,6 @@ extension StoreBench {
             }
             return try await group.reduce(into: []) { $0 += $1 }
         }
-        return (Double(timings.count) / (clock.now - start).seconds, Timings(timings))
+        return (Double(timings.count) / (clock.now - start).seconds, timings)
     }
 }

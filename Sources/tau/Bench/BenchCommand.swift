@@ -23,9 +23,14 @@ struct BenchCommand: AsyncParsableCommand {
     @Option(help: "Measure only this: \(BenchCommand.names.joined(separator: ", ")). May be given several times.")
     var only: [String] = []
 
+    @Option(
+        help: ArgumentHelp(
+            "A PostgreSQL on which databases may be made, for `postgres` (TAU_POSTGRES_URL)", valueName: "url"))
+    var postgresURL: String?
+
     static let names = [
         "append", "context", "open", "list", "sessions", "start", "turn", "parse", "loop", "waiting", "wire", "tools",
-        "search",
+        "search", "postgres",
     ]
 
     func run() async throws {
@@ -56,6 +61,11 @@ struct BenchCommand: AsyncParsableCommand {
         try await measure("tools") { try await ToolBench(directory).commands() }
         try await measure("tools") { try await ToolBench(directory).files() }
         try await measure("search") { try await ToolBench(directory).search() }
+        if let url = postgresURL ?? getenv("TAU_POSTGRES_URL").map({ String(cString: $0) }) {
+            try await measure("postgres") { try await PostgresBench(directory, url: url).appends() }
+            try await measure("postgres") { try await PostgresBench(directory, url: url).loads() }
+            try await measure("postgres") { try await PostgresBench(directory, url: url).turns() }
+        }
         if json {
             let members = figures.map { JSONObject.Member(key: $0.name, value: $0.json) }
             print(JSONValue.object(JSONObject(members: members)).text)

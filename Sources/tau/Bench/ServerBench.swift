@@ -13,7 +13,7 @@ struct ServerBench {
     private static let http: HTTPClient = {
         var configuration = HTTPClient.Configuration()
         configuration.connectionPool.retryConnectionEstablishment = false
-        configuration.connectionPool.concurrentHTTP1ConnectionsPerHostSoftLimit = 64
+        configuration.connectionPool.concurrentHTTP1ConnectionsPerHostSoftLimit = 128
         return HTTPClient(configuration: configuration)
     }()
     private static let key = "bench-key-of-at-least-sixteen-bytes"
@@ -178,7 +178,7 @@ struct ServerBench {
     }
 
     /// The milliseconds of each turn; a new session every hundred turns keeps the context short.
-    private func turns(_ url: String, _ first: String, for duration: Duration) async throws -> [Double] {
+    func turns(_ url: String, _ first: String, for duration: Duration) async throws -> [Double] {
         var session = first
         var timings: [Double] = []
         let start = clock.now

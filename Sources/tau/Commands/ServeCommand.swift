@@ -20,6 +20,7 @@ struct ServeCommand: AsyncParsableCommand {
               tau serve
               tau serve --port 9000 --data-dir /var/lib/tau
               ANTHROPIC_API_KEY=… tau serve --config /etc/tau.yaml
+              TAU_POSTGRES_URL=postgres://tau@db/tau tau serve --store postgres
               OPENAI_BASE_URL=http://127.0.0.1:8000/v1 tau serve
 
             EXIT CODES
@@ -35,6 +36,12 @@ struct ServeCommand: AsyncParsableCommand {
     @Option(help: ArgumentHelp("Where everything is kept (data.dir). Default: ./data", valueName: "directory"))
     var dataDir: String?
 
+    @Option(
+        help: ArgumentHelp(
+            "jsonl or postgres (store.kind); postgres takes its address from TAU_POSTGRES_URL. Default: jsonl",
+            valueName: "kind"))
+    var store: String?
+
     @Option(help: ArgumentHelp("The configuration file. Default: tau.yaml, if there is one", valueName: "file"))
     var config: String?
 
@@ -48,6 +55,7 @@ struct ServeCommand: AsyncParsableCommand {
         overrides.set("http.host", host)
         overrides.set("http.port", port)
         overrides.set("data.dir", dataDir)
+        overrides.set("store.kind", store)
         overrides.set("log.level", logLevel)
         raiseOpenFileLimit()
         let composition: Composition

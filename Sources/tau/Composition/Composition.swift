@@ -40,8 +40,7 @@ struct Composition {
         do {
             // Beside the storage, because trying the sandbox takes as long as everything else together.
             async let tools = makeTools(configuration, logger)
-            let storage = try AgentStorage.jsonl(
-                directory: configuration.dataDirectory, configuration.storage, logger: logger)
+            let storage = try await makeStorage(configuration, logger)
             let agent = try await Agent(
                 storage: storage, models: models, tools: try await tools,
                 systemPrompt: configuration.systemPrompt, limits: configuration.runtime,
@@ -53,6 +52,13 @@ struct Composition {
             await models.close()
             throw error
         }
+    }
+
+    private static func makeStorage(
+        _ configuration: ServerConfiguration, _ logger: Logger
+    ) async throws -> AgentStorage {
+        if let postgres = configuration.postgres { return try await .postgres(postgres, logger: logger) }
+        return try .jsonl(directory: configuration.dataDirectory, configuration.storage, logger: logger)
     }
 
     private static func makeTools(_ configuration: ServerConfiguration, _ logger: Logger) async throws -> AgentTools {
@@ -81,6 +87,7 @@ struct Composition {
         edge.maxBodyBytes = configuration.maxBodyBytes
         edge.maxImportBytes = configuration.maxImportBytes
         edge.heartbeat = .seconds(configuration.heartbeatSeconds)
+        edge.storagePart = configuration.postgres == nil ? "disk" : "database"
         let server = EdgeServer(
             runtime: agent.runtime, authenticator: authenticator, host: configuration.host, port: configuration.port,
             configuration: edge, logger: logger, onListening: onListening)

@@ -22,6 +22,8 @@ struct ServerConfiguration: Sendable {
     var logLevel = "info"
     var logDirectory: String?
     var storage = JSONLSettings()
+    /// Where sessions and runs are in a database instead (`store.kind` postgres).
+    var postgres: PostgresTier?
     /// Sent with every request of a session that has no prompt of its own (`agent.systemPrompt`).
     var systemPrompt = ServerConfiguration.defaultSystemPrompt
     var runtime = RuntimeLimits()
@@ -94,7 +96,6 @@ extension ServerConfiguration {
             try settings.choice("log.level", ["trace", "debug", "info", "notice", "warning", "error", "critical"])
             ?? logLevel
         logDirectory = settings.string("log.dir")
-        _ = try settings.choice("store.kind", ["jsonl"])
         storage.threads = try settings.integer("store.threads", 1...1024) ?? storage.threads
         storage.journalBytes = try settings.integer("store.journalBytes", 8_388_608...(1 << 32)) ?? storage.journalBytes
         storage.checkpointSeconds =
@@ -103,6 +104,7 @@ extension ServerConfiguration {
         systemPrompt = settings.string("agent.systemPrompt") ?? systemPrompt
         try runtime.apply(settings)
         storage.maxLineBytes = runtime.maxLineBytes
+        try applyStore(settings)
         tools.workspaceRoot = settings.string("workspace.root") ?? dataDirectory + "/workspaces"
         try tools.apply(settings)
         providers.defaultModel = settings.string("models.default") ?? providers.defaultModel

@@ -1,0 +1,72 @@
+internal import TauPostgres
+package import TauStorage
+internal import TauSystem
+
+/// What of the PostgreSQL tier can be set, by its names in the configuration.
+public struct PostgresTier: Sendable {
+    /// The primary (`postgres.url`), as libpq takes it; several hosts may be named with `target_session_attrs=read-write`.
+    public var url: String
+    /// A streaming replica that answers reads (`postgres.replicaUrl`); nil for none.
+    public var replicaURL: String?
+    /// Connections at the most (`postgres.pool.max`).
+    public var maxConnections = 20
+    /// Seconds after which a connection that nobody needs is closed (`postgres.pool.idleSeconds`).
+    public var idleSeconds = 30
+    /// Milliseconds that a caller waits for a connection (`postgres.pool.waitMs`).
+    public var waitMilliseconds = 5000
+    /// Milliseconds for one attempt to connect (`postgres.pool.connectTimeoutMs`).
+    public var connectTimeoutMilliseconds = 2000
+    /// Milliseconds that a query may take (`postgres.queryTimeoutMs`).
+    public var queryTimeoutMilliseconds = 60_000
+    /// Off behind proxies that hand connections around and do not follow (`postgres.preparesStatements`).
+    public var preparesStatements = true
+    /// Entries that are committed together at the most (`postgres.batch.maxEntries`).
+    public var maxBatchEntries = 100
+    /// Milliseconds that a batch waits for more (`postgres.batch.maxDelayMs`).
+    public var maxBatchDelayMilliseconds = 0
+    /// Appends that wait for the database (`postgres.batch.maxWaiting`).
+    public var maxWaitingAppends = 20_000
+    /// Seconds after which a server that is not heard of has lost its sessions and runs (`postgres.leaseSeconds`).
+    public var leaseSeconds = 15
+    /// Milliseconds that one server waits for another to hand over an idle session (`postgres.handoverMs`).
+    public var handoverMilliseconds = 1000
+    /// Milliseconds that a read waits for the replica (`postgres.replicaWaitMs`).
+    public var replicaWaitMilliseconds = 50
+    /// Records of ended runs that are kept (`runs.recorded`).
+    public var recordedRuns = 10_000
+    /// Bytes of one line of a session (`sessions.maxLineBytes`).
+    public var maxLineBytes = JSONLSettings().maxLineBytes
+    /// This server's name, shown on runs.
+    public var node: String
+
+    public init(url: String) {
+        self.url = url
+        node = hostName()
+    }
+
+    package var settings: PostgresSettings {
+        var settings = PostgresSettings(url: url, node: node)
+        settings.primary = server(url)
+        settings.replica = replicaURL.map(server)
+        settings.pool.maxConnections = maxConnections
+        settings.pool.idleSeconds = idleSeconds
+        settings.pool.waitMilliseconds = waitMilliseconds
+        settings.batch.maxEntries = maxBatchEntries
+        settings.batch.maxDelayMilliseconds = maxBatchDelayMilliseconds
+        settings.batch.maxWaiting = maxWaitingAppends
+        settings.leaseSeconds = leaseSeconds
+        settings.handoverMilliseconds = handoverMilliseconds
+        settings.replicaWaitMilliseconds = replicaWaitMilliseconds
+        settings.recordedRuns = recordedRuns
+        settings.limits.maxLineBytes = maxLineBytes
+        return settings
+    }
+
+    private func server(_ url: String) -> PostgresConfiguration {
+        var server = PostgresConfiguration(url: url)
+        server.connectTimeoutMilliseconds = connectTimeoutMilliseconds
+        server.queryTimeoutMilliseconds = queryTimeoutMilliseconds
+        server.preparesStatements = preparesStatements
+        return server
+    }
+}

@@ -1,0 +1,38 @@
+internal import Configuration
+internal import TauKit
+internal import TauRuntime
+
+extension ServerConfiguration {
+    /// Takes what `store.kind` and `postgres.…` say.
+    mutating func applyStore(_ settings: Settings) throws {
+        guard try settings.choice("store.kind", ["jsonl", "postgres"]) == "postgres" else { return }
+        guard let url = settings.secret("postgres.url") else {
+            throw ConfigurationFailure(
+                key: "postgres.url",
+                problem: "is missing: say where the database is, as in TAU_POSTGRES_URL=postgres://user@host/database")
+        }
+        var tier = PostgresTier(url: url)
+        tier.replicaURL = settings.secret("postgres.replicaUrl")
+        tier.maxConnections = try settings.integer("postgres.pool.max", 1...10_000) ?? tier.maxConnections
+        tier.idleSeconds = try settings.integer("postgres.pool.idleSeconds", 1...86_400) ?? tier.idleSeconds
+        tier.waitMilliseconds = try settings.integer("postgres.pool.waitMs", 1...600_000) ?? tier.waitMilliseconds
+        tier.connectTimeoutMilliseconds =
+            try settings.integer("postgres.pool.connectTimeoutMs", 1...600_000) ?? tier.connectTimeoutMilliseconds
+        tier.queryTimeoutMilliseconds =
+            try settings.integer("postgres.queryTimeoutMs", 100...3_600_000) ?? tier.queryTimeoutMilliseconds
+        tier.preparesStatements = try settings.boolean("postgres.preparesStatements") ?? tier.preparesStatements
+        tier.maxBatchEntries = try settings.integer("postgres.batch.maxEntries", 1...10_000) ?? tier.maxBatchEntries
+        tier.maxBatchDelayMilliseconds =
+            try settings.integer("postgres.batch.maxDelayMs", 0...1000) ?? tier.maxBatchDelayMilliseconds
+        tier.maxWaitingAppends =
+            try settings.integer("postgres.batch.maxWaiting", 1...10_000_000) ?? tier.maxWaitingAppends
+        tier.leaseSeconds = try settings.integer("postgres.leaseSeconds", 3...3600) ?? tier.leaseSeconds
+        tier.handoverMilliseconds =
+            try settings.integer("postgres.handoverMs", 0...60_000) ?? tier.handoverMilliseconds
+        tier.replicaWaitMilliseconds =
+            try settings.integer("postgres.replicaWaitMs", 0...60_000) ?? tier.replicaWaitMilliseconds
+        tier.recordedRuns = storage.recordedRuns
+        tier.maxLineBytes = runtime.maxLineBytes
+        postgres = tier
+    }
+}
