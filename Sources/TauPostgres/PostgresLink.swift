@@ -254,6 +254,33 @@ package struct PostgresLink: ~Copyable {
         }
     }
 
+    // MARK: Notifications
+
+    /// Takes what has been said on the channels that this connection listens to.
+    mutating func notifications() throws(PostgresError) -> [PostgresListener.Notification] {
+        try check(PQconsumeInput(connection) == 1)
+        var notifications: [PostgresListener.Notification] = []
+        while let notification = PQnotifies(connection) {
+            notifications.append(
+                .init(
+                    channel: String(cString: notification.pointee.relname),
+                    payload: String(cString: notification.pointee.extra)))
+            PQfreemem(notification)
+        }
+        return notifications
+    }
+
+    /// False where the server says nothing for so long.
+    func waitForNotification(milliseconds: Int, _ cancellation: EventDescriptor) throws(PostgresError) -> Bool {
+        do throws(PostgresError) {
+            try wait(for: POLLIN, until: monotonicMilliseconds() + milliseconds, cancellation)
+            return true
+        } catch {
+            guard error.code == .timedOut else { throw error }
+            return false
+        }
+    }
+
     /// Asks the server to end what runs here. It needs a connection of its own for that, which blocks, hence the thread.
     private borrowing func cancel() {
         guard let request = PQgetCancel(connection) else { return }

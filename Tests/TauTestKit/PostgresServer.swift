@@ -46,4 +46,30 @@ public final class PostgresServer: Sendable {
     }
 
     public func send(_ signal: Int32) { process.send(signal) }
+
+    /// To the server and to all processes that serve connections.
+    public func sendToAll(_ signal: Int32) {
+        for child in Self.children(of: process.processID) { Glibc.kill(child, signal) }
+        process.send(signal)
+    }
+
+    /// Kills it at once, with all processes that serve connections.
+    public func kill() {
+        // They would live on until they notice, and keep the next start from happening.
+        for child in Self.children(of: process.processID) { Glibc.kill(child, SIGKILL) }
+        process.kill()
+    }
+
+    /// Starts it again on its data.
+    public func restart() throws {
+        kill()
+        try process.restart()
+    }
+
+    private static func children(of process: pid_t) -> [pid_t] {
+        guard process > 0 else { return [] }
+        let path = "/proc/\(process)/task/\(process)/children"
+        let text = (try? String(contentsOfFile: path, encoding: .utf8)) ?? ""
+        return text.split(separator: " ").compactMap { pid_t($0) }
+    }
 }

@@ -13,6 +13,7 @@ public final class ServerProcess: Sendable {
     private let stopSignal: Int32
     /// The server is told when this thread ends, and that it does with the tests.
     private let thread: WorkerThread
+    private let start: @Sendable () throws -> ChildProcess
 
     /// Makes the directory, lets `prepare` fill it, starts the program with the arguments it answers, and blocks until the
     /// server has written `ready`. `stopSignal` makes it stop at once.
@@ -29,15 +30,35 @@ public final class ServerProcess: Sendable {
         let identity = try Self.identity()
         if let identity { chown(directory, identity.userID, identity.groupID) }
         let arguments = try prepare(directory)
-        let pipe = try TauSystem.Pipe()
         let user = identity.map { ["--reuid", "\($0.userID)", "--regid", "\($0.groupID)", "--clear-groups"] } ?? []
         let signal = stopSignal == SIGQUIT ? "QUIT" : "KILL"
-        let started = try thread.spawn(
-            ChildRequest(
-                executable: "/usr/bin/setpriv", arguments: user + ["--pdeathsig", signal, program] + arguments,
-                environment: ["PATH=/usr/bin:/bin", "LC_ALL=C.UTF-8"], output: pipe.writing.number))
+        start = { [thread] in
+            let pipe = try TauSystem.Pipe()
+            let started = try thread.spawn(
+                ChildRequest(
+                    executable: "/usr/bin/setpriv", arguments: user + ["--pdeathsig", signal, program] + arguments,
+                    environment: ["PATH=/usr/bin:/bin", "LC_ALL=C.UTF-8"], output: pipe.writing.number))
+            try Self.wait(for: ready, pipe.closingWritingEnd(), program)
+            return started
+        }
+        let started = try start()
         child = Mutex(started)
-        try Self.wait(for: ready, pipe.closingWritingEnd(), program)
+    }
+
+    /// Kills the server as it stands, and waits until it is gone.
+    public func kill() {
+        child.withLock { child in
+            guard let running = child.take() else { return }
+            Glibc.kill(running.processID, SIGKILL)
+            _ = running.reap()
+        }
+    }
+
+    /// Starts the server again on what it has left behind.
+    public func restart() throws {
+        kill()
+        let started = Mutex<ChildProcess?>(try start())
+        child.withLock { child in child = started.withLock { $0.take() } }
     }
 
     /// Also goes on reading what the server writes, which would otherwise stop it one day.
@@ -64,12 +85,18 @@ public final class ServerProcess: Sendable {
         }
     }
 
-    public func send(_ signal: Int32) { child.withLock { _ = kill($0?.processID ?? 0, signal) } }
+    /// 0 where it does not run.
+    public var processID: Int32 { child.withLock { $0?.processID ?? 0 } }
+
+    public func send(_ signal: Int32) {
+        let running = processID
+        if running > 0 { Glibc.kill(running, signal) }
+    }
 
     deinit {
         child.withLock { child in
             guard let running = child.take() else { return }
-            kill(running.processID, stopSignal)
+            Glibc.kill(running.processID, stopSignal)
             _ = running.reap()
         }
         Self.remove(directory)

@@ -22,6 +22,7 @@ final class PeerMessages: Sendable {
     private struct State {
         /// Answers arrive only while somebody listens.
         var isListening = false
+        var listeningWaiters: [CheckedContinuation<Void, Never>] = []
         var waiting: [SessionID: [Int: AsyncStream<Void>.Continuation]] = [:]
         var nextWaiter = 0
 
@@ -78,7 +79,26 @@ final class PeerMessages: Sendable {
 
     // MARK: Receiving
 
-    func setListening(_ isListening: Bool) { state.withLock { $0.isListening = isListening } }
+    func setListening(_ isListening: Bool) {
+        let waiters = state.withLock { state in
+            state.isListening = isListening
+            guard isListening else { return [] as [CheckedContinuation<Void, Never>] }
+            defer { state.listeningWaiters = [] }
+            return state.listeningWaiters
+        }
+        for waiter in waiters { waiter.resume() }
+    }
+
+    /// Returns once others can be heard.
+    func untilListening() async {
+        await withCheckedContinuation { continuation in
+            let isListening = state.withLock { state in
+                if !state.isListening { state.listeningWaiters.append(continuation) }
+                return state.isListening
+            }
+            if isListening { continuation.resume() }
+        }
+    }
 
     /// Wakes those who wait for the session.
     func resolve(_ session: SessionID) {

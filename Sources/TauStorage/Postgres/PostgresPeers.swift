@@ -65,7 +65,6 @@ package final class PostgresPeers: PeerServers {
             messages.setListening(false)
             logger.warning(
                 "other servers are not heard; that is tried again", metadata: ["reason": "\(error)"])
-        case .missed: break
         case .notification(let notification):
             switch PeerMessages.message(notification.payload) {
             case .answered(let session): messages.resolve(session)
@@ -92,6 +91,9 @@ package final class PostgresPeers: PeerServers {
                 "another server's question was not answered", metadata: ["session": "\(session)", "reason": "\(error)"])
         }
     }
+
+    /// Returns once this server hears others.
+    func untilListening() async { await messages.untilListening() }
 
     // MARK: What this one asks
 
