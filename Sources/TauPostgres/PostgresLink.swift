@@ -189,23 +189,26 @@ package struct PostgresLink: ~Copyable {
             Int32, UnsafePointer<UnsafePointer<CChar>?>, UnsafePointer<Int32>, UnsafePointer<Int32>
         ) -> Int32
     ) -> Bool {
-        let values = statement.parameters.map(\.binary)
-        let flat = values.flatMap { $0 ?? [] }
-        let lengths = values.map { Int32($0?.count ?? 0) }
+        let values = statement.parameters.map { $0.binary ?? [] }
+        let lengths = values.map { Int32($0.count) }
         let formats = [Int32](repeating: 1, count: values.count)
-        // libpq takes a pointer for NULL, also of an empty value.
-        let result = (flat + [0]).withUnsafeBytes { buffer -> Int32 in
-            var pointers: [UnsafePointer<CChar>?] = []
-            var offset = 0
-            for value in values {
-                let start = buffer.baseAddress?.advanced(by: offset).assumingMemoryBound(to: CChar.self)
-                pointers.append(value == nil ? nil : start)
-                offset += value?.count ?? 0
+        // Where each value lies; NULL has no place, and an empty value any.
+        func place(_ index: Int, _ places: inout [UnsafePointer<CChar>?]) -> Int32 {
+            guard index < values.count else { return body(Int32(values.count), places, lengths, formats) }
+            return values[index].withUnsafeBytes { bytes in
+                let isNull = statement.parameters[index].isNull
+                let start = bytes.baseAddress?.assumingMemoryBound(to: CChar.self)
+                places.append(isNull ? nil : start ?? Self.anywhere)
+                return place(index + 1, &places)
             }
-            return body(Int32(values.count), pointers, lengths, formats)
         }
-        return result == 1
+        var places: [UnsafePointer<CChar>?] = []
+        places.reserveCapacity(values.count)
+        return place(0, &places) == 1
     }
+
+    /// An address for values of no bytes, at which nobody looks.
+    private static var anywhere: UnsafePointer<CChar>? { UnsafePointer(bitPattern: 8) }
 
     // MARK: Waiting
 

@@ -98,7 +98,8 @@ private struct ListeningConnection {
     let probeSeconds: Int
     let cancellation: EventDescriptor
 
-    typealias Sink = (PostgresListener.Event) -> AsyncThrowingStream<PostgresListener.Event, any Error>.Continuation
+    typealias Sink = (PostgresListener.Event) ->
+        AsyncThrowingStream<PostgresListener.Event, any Error>.Continuation
         .YieldResult
 
     /// Blocks until the connection is lost, or nobody wants it any more.

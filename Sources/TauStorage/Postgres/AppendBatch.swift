@@ -36,7 +36,12 @@ struct AppendBatch {
         }
     }
 
-    var statement: PostgresStatement {
+    static func statement(_ appends: [SessionAppend]) -> PostgresStatement {
+        if appends.count == 1, appends[0].entries.count == 1 { return single(appends[0], appends[0].entries[0]) }
+        return AppendBatch(appends).statement
+    }
+
+    private var statement: PostgresStatement {
         PostgresStatement(
             Self.text,
             [
@@ -67,8 +72,39 @@ struct AppendBatch {
         SELECT number FROM head
         """
 
-    /// Finds heads by their key whatever the tables' sizes were when the statement was planned.
-    static let planning = PostgresStatement("SET LOCAL enable_seqscan = off")
+    /// Make a connection plan the statement once, and find heads by their key whatever the tables' sizes were then.
+    static let planning = [
+        PostgresStatement("SET enable_seqscan = off"), PostgresStatement("SET plan_cache_mode = force_generic_plan"),
+    ]
+
+    /// The same for one entry, without the work for many.
+    private static func single(_ append: SessionAppend, _ entry: Entry) -> PostgresStatement {
+        func text(_ id: EntryID?) -> PostgresValue { id.map { .utf8(EntryRows.text($0.rawValue)) } ?? .null }
+        func bytes(_ id: EntryID?) -> PostgresValue { id.map { .bytes(Array($0.rawValue.utf8)) } ?? .null }
+        let metadata = EntryMetadata.json(of: entry)
+        return PostgresStatement(
+            singleText,
+            [
+                .uuid(append.session), .integer(append.epoch), bytes(append.expected), bytes(entry.id),
+                .integer(Int64(append.byteCount)), text(entry.id), text(entry.parentID),
+                .integer(entry.timestamp?.milliseconds ?? 0), .utf8(EntryRows.type(of: entry)),
+                .utf8(Array(entry.line)), metadata.map { .utf8($0) } ?? .null,
+            ])
+    }
+
+    private static let singleText = """
+        WITH head AS (
+            UPDATE session_heads AS head SET
+                tail_id = $4, line_count = head.line_count + 1,
+                byte_count = head.byte_count + $5 + CASE WHEN head.lacks_line_feed THEN 1 ELSE 0 END,
+                lacks_line_feed = false, appended_at = now(), is_stale = true
+            WHERE session_id = $1 AND epoch = $2 AND tail_id IS NOT DISTINCT FROM $3::bytea
+            RETURNING line_count
+        )
+        INSERT INTO session_entries (session_id, line, entry_id, parent_id, timestamp, type, content, metadata)
+        SELECT $1, line_count, $6::text, $7::text, $8, $9::text, $10, $11::text::jsonb FROM head
+        RETURNING 1::int8
+        """
 
     /// The indices of the appends that were made, read off the statement's result.
     static func made(_ result: PostgresResult) throws(PostgresError) -> Set<Int> {

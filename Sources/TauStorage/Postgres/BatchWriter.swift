@@ -7,7 +7,8 @@ internal import TauSystem
 /// Writes the appends of all sessions, and the states of runs, in batches: what comes while one is under way is the next. An append
 /// returns once its batch is committed.
 ///
-/// Everything happens on a thread of its own with a connection of its own. It ends with `close`.
+/// Each connection has a thread of its own. Where one is busy and much waits, the next one takes a part; a session is never on two.
+/// They end with `close`.
 final class BatchWriter: Sendable {
     typealias Outcome = Result<Void, StoreError>
 
@@ -24,12 +25,20 @@ final class BatchWriter: Sendable {
         var notes: [RunID: RunRecord] = [:]
         /// Who waits for all that was noted before.
         var noteWaiters: [CheckedContinuation<Outcome, Never>] = []
+        /// Sessions whose batch is under way.
+        var busy: Set<[UInt8]> = []
+        var isWorking: [Bool]
         var firstNoteAt: Int?
         var isClosed = false
-        /// Called when the thread has ended.
+        /// Called when all threads have ended.
         var enders: [CheckedContinuation<Void, Never>] = []
-        var hasEnded = false
+        var threads: Int
         var counts = Status()
+
+        init(threads: Int) {
+            self.threads = threads
+            isWorking = Array(repeating: false, count: threads)
+        }
     }
 
     /// What goes on, for metrics.
@@ -44,10 +53,8 @@ final class BatchWriter: Sendable {
     private let limits: BatchLimits
     private let runs: RunRows
     private let logger: Logger
-    private let signal = WakeSignal()
-    private let state = Mutex(State())
-    /// The thread's own.
-    private let link = Mutex<PostgresLink?>(nil)
+    private let signals: [WakeSignal]
+    private let state: Mutex<State>
 
     init(
         _ configuration: PostgresConfiguration, limits: BatchLimits, runs: RunRows, logger: Logger
@@ -58,7 +65,9 @@ final class BatchWriter: Sendable {
         self.limits = limits
         self.runs = runs
         self.logger = logger
-        try SystemThread.start { self.work() }
+        signals = (0..<limits.connections).map { _ in WakeSignal() }
+        state = Mutex(State(threads: limits.connections))
+        for index in 0..<limits.connections { try SystemThread.start { self.work(index) } }
     }
 
     var status: Status {
@@ -74,19 +83,28 @@ final class BatchWriter: Sendable {
     /// Returns once the append is committed; throws where it was not, or where nobody can tell.
     func append(_ append: SessionAppend) async throws(StoreError) {
         let outcome: Outcome = await withCheckedContinuation { continuation in
-            let refusal = state.withLock { state -> StoreError? in
-                if state.isClosed { return StoreError(.unavailable, "the store is closed") }
+            let taken = state.withLock { state -> Result<Int?, StoreError> in
+                if state.isClosed { return .failure(StoreError(.unavailable, "the store is closed")) }
                 guard state.appends.count < limits.maxWaiting else {
-                    return StoreError(.unavailable, "\(limits.maxWaiting) appends wait for the database already")
+                    return .failure(
+                        StoreError(.unavailable, "\(limits.maxWaiting) appends wait for the database already"))
                 }
                 if state.appends.isEmpty { state.firstAppendAt = monotonicMilliseconds() }
                 state.appends.append(Waiting(append: append, continuation: continuation))
-                return nil
+                return .success(threadToWake(state))
             }
-            if let refusal { return continuation.resume(returning: .failure(refusal)) }
-            signal.wake()
+            switch taken {
+            case .failure(let refusal): continuation.resume(returning: .failure(refusal))
+            case .success(let thread): if let thread { signals[thread].wake() }
+            }
         }
         try outcome.get()
+    }
+
+    /// The first thread is for everything; a further one for what is too much for those before it.
+    private func threadToWake(_ state: borrowing State) -> Int? {
+        guard let idle = state.isWorking.firstIndex(of: false) else { return nil }
+        return state.appends.count > idle * limits.appendsPerConnection ? idle : nil
     }
 
     /// Takes a run's state down; it goes with the next append, or soon alone.
@@ -97,37 +115,37 @@ final class BatchWriter: Sendable {
             state.firstNoteAt = monotonicMilliseconds()
             return true
         }
-        if isFirst { signal.wake() }
+        if isFirst { signals[0].wake() }
     }
 
     /// Returns when everything that was noted before is written.
     func flushNotes() async throws(StoreError) {
         let outcome: Outcome = await withCheckedContinuation { continuation in
             let isIdle = state.withLock { state in
-                if state.hasEnded { return true }
+                if state.threads == 0 { return true }
                 state.noteWaiters.append(continuation)
                 return false
             }
             if isIdle { return continuation.resume(returning: .success(())) }
-            signal.wake()
+            signals[0].wake()
         }
         try outcome.get()
     }
 
-    /// Writes what is left and ends the thread.
+    /// Writes what is left and ends the threads.
     func close() async {
         await withCheckedContinuation { continuation in
             let hasEnded = state.withLock { state in
                 state.isClosed = true
-                if !state.hasEnded { state.enders.append(continuation) }
-                return state.hasEnded
+                if state.threads > 0 { state.enders.append(continuation) }
+                return state.threads == 0
             }
             if hasEnded { return continuation.resume() }
-            signal.wake()
+            for signal in signals { signal.wake() }
         }
     }
 
-    // MARK: The thread
+    // MARK: The threads
 
     private struct Batch {
         var appends: [Waiting] = []
@@ -142,16 +160,17 @@ final class BatchWriter: Sendable {
         case end
     }
 
-    private func work() {
+    private func work(_ index: Int) {
+        var link: PostgresLink?
         while true {
-            switch next() {
-            case .batch(let batch): write(batch)
-            case .wait(let milliseconds): signal.wait(milliseconds: milliseconds)
+            switch next(index) {
+            case .batch(let batch): write(batch, &link)
+            case .wait(let milliseconds): signals[index].wait(milliseconds: milliseconds)
             case .end:
-                link.withLock { $0 = nil }
+                link = nil
                 let enders = state.withLock { state in
-                    state.hasEnded = true
-                    return state.enders
+                    state.threads -= 1
+                    return state.threads == 0 ? state.enders : []
                 }
                 for ender in enders { ender.resume() }
                 return
@@ -159,31 +178,50 @@ final class BatchWriter: Sendable {
         }
     }
 
-    private func next() -> Next {
+    private func next(_ index: Int) -> Next {
         state.withLock { state in
-            let age = state.firstNoteAt.map { monotonicMilliseconds() - $0 }
-            let isNoteDue = !state.noteWaiters.isEmpty || age.map { $0 >= limits.noteMilliseconds } ?? false
-            guard !state.appends.isEmpty || isNoteDue || (state.isClosed && !state.notes.isEmpty) else {
-                if state.isClosed { return .end }
-                return .wait(age.map { limits.noteMilliseconds - $0 })
-            }
-            if !isNoteDue, !state.isClosed, state.appends.count < limits.maxEntries {
-                let rest = limits.maxDelayMilliseconds - (monotonicMilliseconds() - state.firstAppendAt)
-                if limits.maxDelayMilliseconds > 0, rest > 0 { return .wait(rest) }
-            }
-            return .batch(takeBatch(&state))
+            let next = next(index, &state)
+            if case .batch = next { state.isWorking[index] = true } else { state.isWorking[index] = false }
+            return next
         }
     }
 
+    private func next(_ index: Int, _ state: inout State) -> Next {
+        // Only the first one takes the states of runs: they stay in their order.
+        guard index == 0 else {
+            if state.isClosed { return .end }
+            guard state.appends.count > index * limits.appendsPerConnection else { return .wait(nil) }
+            let batch = takeBatch(&state, withNotes: false)
+            return batch.appends.isEmpty ? .wait(nil) : .batch(batch)
+        }
+        let age = state.firstNoteAt.map { monotonicMilliseconds() - $0 }
+        let isNoteDue = !state.noteWaiters.isEmpty || age.map { $0 >= limits.noteMilliseconds } ?? false
+        guard !state.appends.isEmpty || isNoteDue || (state.isClosed && !state.notes.isEmpty) else {
+            if state.isClosed { return .end }
+            return .wait(age.map { max(1, limits.noteMilliseconds - $0) })
+        }
+        if !isNoteDue, !state.isClosed, state.appends.count < limits.maxEntries {
+            let rest = limits.maxDelayMilliseconds - (monotonicMilliseconds() - state.firstAppendAt)
+            if limits.maxDelayMilliseconds > 0, rest > 0 { return .wait(rest) }
+        }
+        let batch = takeBatch(&state, withNotes: true)
+        // All that waits is for sessions that are under way; their end wakes this thread.
+        if batch.appends.isEmpty, batch.notes.isEmpty, batch.noteWaiters.isEmpty { return .wait(nil) }
+        return .batch(batch)
+    }
+
     /// What fits into one batch, in the order in which it came. A session's second append waits for its first.
-    private func takeBatch(_ state: inout State) -> Batch {
-        var batch = Batch(notes: Array(state.notes.values), noteWaiters: state.noteWaiters)
-        state.notes.removeAll(keepingCapacity: true)
-        state.noteWaiters = []
-        state.firstNoteAt = nil
+    private func takeBatch(_ state: inout State, withNotes: Bool) -> Batch {
+        var batch = Batch()
+        if withNotes {
+            batch.notes = Array(state.notes.values)
+            batch.noteWaiters = state.noteWaiters
+            state.notes.removeAll(keepingCapacity: true)
+            state.noteWaiters = []
+            state.firstNoteAt = nil
+        }
         var entries = 0
         var bytes = 0
-        var sessions: Set<[UInt8]> = []
         var taken = 0
         var left: [Waiting] = []
         for waiting in state.appends {
@@ -193,7 +231,7 @@ final class BatchWriter: Sendable {
                 entries > 0 && (entries + count > limits.maxEntries || bytes + size > limits.maxBytes)
             if isFull { break }
             taken += 1
-            guard sessions.insert(waiting.append.session).inserted else {
+            guard state.busy.insert(waiting.append.session).inserted else {
                 left.append(waiting)
                 continue
             }
@@ -202,13 +240,18 @@ final class BatchWriter: Sendable {
             batch.appends.append(waiting)
         }
         state.appends.replaceSubrange(..<taken, with: left)
-        state.counts.batches += 1
+        if !batch.appends.isEmpty { state.counts.batches += 1 }
         state.counts.entries += entries
         return batch
     }
 
-    private func write(_ batch: Batch) {
-        let outcomes = link.withLock { link in self.outcomes(of: batch, &link) }
+    private func write(_ batch: Batch, _ link: inout PostgresLink?) {
+        let outcomes = outcomes(of: batch, &link)
+        let thread = state.withLock { state in
+            for waiting in batch.appends { state.busy.remove(waiting.append.session) }
+            return state.appends.isEmpty ? nil : threadToWake(state)
+        }
+        if let thread { signals[thread].wake() }
         if case .failure(let error) = outcomes.notes {
             logger.error("the states of runs were not written; that is tried again", metadata: ["reason": "\(error)"])
             keep(batch.notes)
@@ -246,7 +289,7 @@ final class BatchWriter: Sendable {
     ) throws(PostgresError) -> (appends: [Outcome], notes: Outcome) {
         let appends = batch.appends.map(\.append)
         var statements: [PostgresStatement] = []
-        if !appends.isEmpty { statements += [AppendBatch.planning, AppendBatch(appends).statement] }
+        if !appends.isEmpty { statements.append(AppendBatch.statement(appends)) }
         let notes = batch.notes.isEmpty ? nil : runs.statement(batch.notes)
         if let notes { statements.append(notes) }
         guard !statements.isEmpty else { return ([], .success(())) }
@@ -255,7 +298,7 @@ final class BatchWriter: Sendable {
             guard failure.state != nil, !failure.endsConnection else { throw failure }
             return try isolate(appends, notes, &link)
         }
-        let made = appends.isEmpty ? [] : try AppendBatch.made(try results[1].get())
+        let made = appends.isEmpty ? [] : try AppendBatch.made(try results[0].get())
         return (appends.indices.map { made.contains($0) ? .success(()) : Self.refused }, .success(()))
     }
 
@@ -263,7 +306,7 @@ final class BatchWriter: Sendable {
     private func isolate(
         _ appends: [SessionAppend], _ notes: PostgresStatement?, _ link: inout PostgresLink?
     ) throws(PostgresError) -> (appends: [Outcome], notes: Outcome) {
-        let statements = appends.map { AppendBatch([$0]).statement } + (notes.map { [$0] } ?? [])
+        let statements = appends.map { AppendBatch.statement([$0]) } + (notes.map { [$0] } ?? [])
         let results = try send(statements, isAtomic: false, &link)
         let outcomes = results.prefix(appends.count).map { result -> Outcome in
             do throws(PostgresError) {
@@ -279,12 +322,18 @@ final class BatchWriter: Sendable {
     private static let refused = Outcome.failure(
         StoreError(.conflict, "the session's last entry is not the expected one, or another server has its lease"))
 
+    private func connect() throws(PostgresError) -> PostgresLink {
+        var link = try PostgresLink.connect(configuration) { _ in }
+        for result in try link.run(AppendBatch.planning, isAtomic: true) { _ = try result.get() }
+        return link
+    }
+
     /// Sends on a connection that is made if there is none, and once more on a new one where nothing was sent.
     private func send(
         _ statements: [PostgresStatement], isAtomic: Bool, _ link: inout PostgresLink?
     ) throws(PostgresError) -> [Result<PostgresResult, PostgresError>] {
         for _ in 0..<2 {
-            if link == nil { link = try PostgresLink.connect(configuration) { _ in } }
+            if link == nil { link = try connect() }
             do throws(PostgresError) {
                 guard let results = try link?.run(statements, isAtomic: isAtomic) else { break }
                 if results.contains(where: { $0.failure?.endsConnection == true }) { link = nil }

@@ -21,18 +21,20 @@ struct EntryRows {
     mutating func add(_ entry: Entry, at place: Int, of number: Int, defaultTime: Int64 = 0) {
         append(
             number, place, id: Self.text(entry.id.rawValue), parent: entry.parentID.map { Self.text($0.rawValue) },
-            time: entry.timestamp?.milliseconds ?? defaultTime, type: entry.body.typeName, entry.line,
+            time: entry.timestamp?.milliseconds ?? defaultTime, type: Self.type(of: entry), entry.line,
             metadata: EntryMetadata.json(of: entry))
     }
 
     /// Any line of a session.
     mutating func add(_ line: SessionFile.Line, at place: Int, of number: Int, defaultTime: Int64) {
         if let entry = line.entry { return add(entry, at: place, of: number, defaultTime: defaultTime) }
-        append(number, place, id: nil, parent: nil, time: defaultTime, type: "unread", line.bytes, metadata: nil)
+        append(
+            number, place, id: nil, parent: nil, time: defaultTime, type: Array("unread".utf8), line.bytes,
+            metadata: nil)
     }
 
     private mutating func append(
-        _ number: Int, _ place: Int, id: [UInt8]?, parent: [UInt8]?, time: Int64, type: String,
+        _ number: Int, _ place: Int, id: [UInt8]?, parent: [UInt8]?, time: Int64, type: [UInt8],
         _ line: ArraySlice<UInt8>, metadata json: [UInt8]?
     ) {
         numbers.append(Int64(number))
@@ -40,8 +42,7 @@ struct EntryRows {
         ids.append(id)
         parents.append(parent)
         times.append(time)
-        // The column is so wide; the whole type stands in the line.
-        types.append(Array(Self.text(type).prefix(20)))
+        types.append(type)
         if json != nil || id != nil || Self.isText(line) {
             contents.append(Array(line))
             raws.append(nil)
@@ -52,6 +53,13 @@ struct EntryRows {
         }
         metadata.append(json)
         byteCount += line.count + 1
+    }
+
+    /// As much of the type as the column takes; the whole one stands in the line.
+    static func type(of entry: Entry) -> [UInt8] {
+        let name = entry.body.typeName
+        if name.utf8.count <= 20, !name.utf8.contains(0) { return Array(name.utf8) }
+        return text(String(String.UnicodeScalarView(name.unicodeScalars.prefix(20))))
     }
 
     /// An entry's line is valid JSON, which is text; other lines may be anything.

@@ -60,7 +60,8 @@ package struct PostgresMigrations: Sendable {
     ) throws(PostgresError) -> [PostgresSchema.Step] {
         if let later = known.keys.filter({ version in !steps.contains { $0.version == version } }).max() {
             throw PostgresError(
-                .unavailable, "the database is of a later version of Tau (step \(later)); use that version, or another database"
+                .unavailable,
+                "the database is of a later version of Tau (step \(later)); use that version, or another database"
             )
         }
         for step in steps {

@@ -15,7 +15,7 @@ package final class PostgresSessionStore: SessionStore {
     let catalog: PostgresCatalog
     private let writer: BatchWriter
     private let messages: PeerMessages
-    private let open = Mutex<[SessionID: Int64]>([:])
+    private let open = Mutex<[SessionID: (key: [UInt8], epoch: Int64)]>([:])
 
     init(
         pool: PostgresPool, writer: BatchWriter, servers: ServerRegistry, messages: PeerMessages,
@@ -54,7 +54,7 @@ package final class PostgresSessionStore: SessionStore {
             if error.state == .uniqueViolation { throw StoreError(.exists, "session \(id) exists already") }
             throw StoreError(error)
         }
-        open.withLock { $0[id] = 1 }
+        open.withLock { $0[id] = (id.uuid, 1) }
     }
 
     package func open(_ id: SessionID) async throws(StoreError) -> SessionFile {
@@ -68,7 +68,7 @@ package final class PostgresSessionStore: SessionStore {
         }
         let isFirst = open.withLock { open in
             guard open[id] == nil else { return false }
-            open[id] = epoch
+            open[id] = (id.uuid, epoch)
             return true
         }
         guard isFirst else { throw StoreError(.conflict, "session \(id) is already open in this process") }
@@ -142,12 +142,12 @@ package final class PostgresSessionStore: SessionStore {
     package func append(
         _ entries: [Entry], to id: SessionID, after expected: EntryID?
     ) async throws(StoreError) {
-        guard let epoch = open.withLock({ $0[id] }) else {
+        guard let lease = open.withLock({ $0[id] }) else {
             throw StoreError(.conflict, "session \(id) is not open for writing")
         }
         guard !entries.isEmpty else { return }
         try await writer.append(
-            SessionAppend(session: id.uuid, epoch: epoch, expected: expected, entries: entries))
+            SessionAppend(session: lease.key, epoch: lease.epoch, expected: expected, entries: entries))
     }
 
     package func close(_ id: SessionID) async {

@@ -27,6 +27,10 @@ package struct PostgresSettings: Sendable {
 
 /// Bounds of the appends of all sessions, which go to the database together.
 package struct BatchLimits: Sendable {
+    /// Connections that write at the same time.
+    package var connections = 2
+    /// Appends that must wait for a further connection to take a part of them.
+    package var appendsPerConnection = 40
     /// Entries of one batch; a longer append goes alone.
     package var maxEntries = 100
     /// Bytes of one batch; a longer append goes alone.

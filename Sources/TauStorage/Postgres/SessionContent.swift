@@ -85,7 +85,8 @@ struct SessionContent {
                     of: session, lines: nextLine...last, isRaw: extent.hasRawLines)
                 let row = try await pool.query(statement, isRepeatable: true).rows[0]
                 guard try row.integer(1) == Int64(last - nextLine + 1) else {
-                    throw PostgresError(.unexpectedValue, "lines of a session are missing; it may just have been deleted")
+                    throw PostgresError(
+                        .unexpectedValue, "lines of a session are missing; it may just have been deleted")
                 }
                 bytes = try row.bytes(0)
                 nextLine = last + 1
