@@ -23,6 +23,7 @@ let package = Package(
         .package(url: "https://github.com/apple/swift-http-types", from: "1.8.0"),
         .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
         .package(url: "https://github.com/apple/swift-nio", from: "2.101.2"),
+        .package(url: "https://github.com/apple/swift-nio-ssl", from: "2.37.0"),
         .package(url: "https://github.com/apple/swift-system", from: "1.8.1"),
         .package(url: "https://github.com/groue/GRDB.swift", from: "7.10.0"),
         .package(url: "https://github.com/hummingbird-project/hummingbird", from: "2.28.1", traits: []),
@@ -49,6 +50,14 @@ let package = Package(
 
         .target(name: "TauPostgres", dependencies: ["CPostgres", "TauSystem"], swiftSettings: settings),
 
+        .target(
+            name: "TauRedis",
+            dependencies: [
+                .product(name: "NIOCore", package: "swift-nio"), .product(name: "NIOPosix", package: "swift-nio"),
+                .product(name: "NIOSSL", package: "swift-nio-ssl"),
+            ],
+            swiftSettings: settings),
+
         // Floor 2: adapters behind the ports of TauCore. Siblings never import each other.
         .target(
             name: "TauProviders",
@@ -70,7 +79,7 @@ let package = Package(
         .target(
             name: "TauStorage",
             dependencies: [
-                "TauCore", "TauPostgres", "TauSystem",
+                "TauCore", "TauPostgres", "TauRedis", "TauSystem",
                 .product(name: "Crypto", package: "swift-crypto"),
                 .product(name: "GRDB", package: "GRDB.swift"),
                 .product(name: "Logging", package: "swift-log"),
@@ -182,6 +191,8 @@ let package = Package(
             swiftSettings: settings),
         .testTarget(
             name: "TauPostgresTests", dependencies: ["TauPostgres", "TauSystem", "TauTestKit"], swiftSettings: settings),
+        .testTarget(
+            name: "TauRedisTests", dependencies: ["TauRedis", "TauSystem", "TauTestKit"], swiftSettings: settings),
         .testTarget(name: "TauLimitsTests", dependencies: ["TauLimits", "TauCore"], swiftSettings: settings),
         .testTarget(
             name: "TauTelemetryTests",

@@ -13,6 +13,8 @@ if [ "${1:-}" = tests ]; then
     [ -e /usr/include/postgresql/libpq-fe.h ] || needed+=(libpq-dev)
     compgen -G '/usr/lib/postgresql/*/bin/initdb' >/dev/null || needed+=(postgresql)
     [ -x /usr/sbin/pgbouncer ] || needed+=(pgbouncer)
+    [ -x /usr/bin/redis-server ] || needed+=(redis-server)
+    [ -x /usr/bin/openssl ] || needed+=(openssl)
 fi
 # Without these Tau builds and runs: no bubblewrap, no commands; no GraphicsMagick, no large images; ripgrep makes grep
 # faster.

@@ -30,6 +30,7 @@ import Testing
         "TauWire": ["Glibc"],
         "TauSystem": ["CTauSystem", "Dispatch", "Glibc", "NIOConcurrencyHelpers", "NIOPosix", "Synchronization"],
         "TauPostgres": ["TauSystem", "CPostgres", "Glibc", "Synchronization"],
+        "TauRedis": ["NIOCore", "NIOPosix", "NIOSSL", "Synchronization"],
         "TauProviders": [
             "TauCore", "TauWire", "AsyncHTTPClient", "Logging", "NIOCore", "NIOHTTP1", "Synchronization", "Glibc",
             "NIOFoundationEssentialsCompat", "FoundationEssentials",
@@ -38,7 +39,7 @@ import Testing
             "TauCore", "TauSystem", "CTauSystem", "CSeccomp", "CUnicode", "CTauPattern", "Glibc", "Logging",
             "Synchronization",
         ],
-        "TauStorage": ["TauCore", "TauPostgres", "TauSystem", "Crypto", "GRDB", "Glibc", "Logging", "Synchronization"],
+        "TauStorage": ["TauCore", "TauPostgres", "TauRedis", "TauSystem", "Crypto", "GRDB", "Glibc", "Logging", "Synchronization"],
         "TauLimits": ["TauCore", "Crypto", "Glibc"],
         "TauTelemetry": ["TauCore", "Glibc", "Logging", "Synchronization"],
         "TauRuntime": ["TauCore", "Logging", "ServiceLifecycle", "Synchronization"],
@@ -110,7 +111,7 @@ import Testing
 
     @Test func `tests that block have threads of their own`() throws {
         let blocking = [
-            "Process(", "CrashWriter(", "SmallDisk(", "AttackScene(", "BuiltPrograms.run(", "PostgresServer(",
+            "Process(", "CrashWriter(", "SmallDisk(", "AttackScene(", "BuiltPrograms.run(", "PostgresServer(", "RedisServer(",
         ]
         for source in try Self.sources("Tests") where source.module != "TidyTests" {
             let text = source.lines.joined(separator: "\n")
