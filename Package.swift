@@ -108,7 +108,7 @@ let package = Package(
         .target(
             name: "TauKit",
             dependencies: [
-                "TauCore", "TauPostgres", "TauProviders", "TauRuntime", "TauStorage", "TauSystem", "TauTools",
+                "TauCore", "TauPostgres", "TauProviders", "TauRedis", "TauRuntime", "TauStorage", "TauSystem", "TauTools",
                 .product(name: "Logging", package: "swift-log"),
                 .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
             ],
@@ -211,7 +211,7 @@ let package = Package(
         .testTarget(
             name: "TauStorageTests",
             dependencies: [
-                "TauStorage", "TauRuntime", "TauPostgres", "TauSystem", "TauCore", "TauTestKit", "CrashWriter",
+                "TauStorage", "TauRuntime", "TauPostgres", "TauRedis", "TauSystem", "TauCore", "TauTestKit", "CrashWriter",
                 .product(name: "Logging", package: "swift-log"),
             ],
             swiftSettings: settings),

@@ -55,7 +55,7 @@ public struct AgentStorage: Sendable {
     public static func postgres(
         _ settings: PostgresTier, logger: Logger = Logger(label: "tau")
     ) async throws -> AgentStorage {
-        let storage = try PostgresStorage(settings.settings, logger: logger)
+        let storage = try PostgresStorage(settings.settings(), logger: logger)
         do throws(StoreError) {
             for step in try await storage.migrate() {
                 logger.notice("the database's tables were changed", metadata: ["step": "\(step)"])

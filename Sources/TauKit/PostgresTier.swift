@@ -1,4 +1,5 @@
 internal import TauPostgres
+internal import TauRedis
 package import TauStorage
 internal import TauSystem
 
@@ -32,6 +33,14 @@ public struct PostgresTier: Sendable {
     public var handoverMilliseconds = 1000
     /// Milliseconds that a read waits for the replica (`postgres.replicaWaitMs`).
     public var replicaWaitMilliseconds = 50
+    /// Where contexts are kept for all servers (`redis.url`); nil for each server's memory alone.
+    public var redisURL: String?
+    /// Seconds that they are kept there (`cache.contextTtlSeconds`).
+    public var contextSeconds = 300
+    /// Milliseconds that a question to Redis may cost (`cache.redisTimeoutMs`).
+    public var redisMilliseconds = 20
+    /// Bytes of contexts in a server's memory (`cache.contextBytes`).
+    public var contextBytes = 64 << 20
     /// Records of ended runs that are kept (`runs.recorded`).
     public var recordedRuns = 10_000
     /// Bytes of one line of a session (`sessions.maxLineBytes`).
@@ -44,7 +53,8 @@ public struct PostgresTier: Sendable {
         node = hostName()
     }
 
-    package var settings: PostgresSettings {
+    /// Throws where the URL of Redis is none.
+    package func settings() throws -> PostgresSettings {
         var settings = PostgresSettings(url: url, node: node)
         settings.primary = server(url)
         settings.replica = replicaURL.map(server)
@@ -57,6 +67,10 @@ public struct PostgresTier: Sendable {
         settings.leaseSeconds = leaseSeconds
         settings.handoverMilliseconds = handoverMilliseconds
         settings.replicaWaitMilliseconds = replicaWaitMilliseconds
+        settings.redis = try redisURL.map { url throws(RedisError) in try RedisConfiguration(url: url) }
+        settings.contextSeconds = contextSeconds
+        settings.redisMilliseconds = redisMilliseconds
+        settings.contextBytes = contextBytes
         settings.recordedRuns = recordedRuns
         settings.limits.maxLineBytes = maxLineBytes
         return settings

@@ -34,11 +34,17 @@ extension AgentRuntime {
         return active
     }
 
+    /// Whether another server may want the right to write the session, which need not be taken from it only to read.
+    func isReadFromStore(_ id: SessionID) async -> Bool {
+        guard peers != nil else { return false }
+        return await !sessions.isOpen(id)
+    }
+
     /// The session as it is now, without taking the right to write it where another server may want that.
     func withReading<Value: Sendable>(
         _ id: SessionID, _ body: (LiveSession) throws(RuntimeError) -> Value
     ) async throws(RuntimeError) -> Value {
-        guard peers != nil, await !sessions.isOpen(id) else {
+        guard await isReadFromStore(id) else {
             return try await withSession(id) { session throws(RuntimeError) in try body(session) }
         }
         let file = try await storing { () throws(StoreError) in try await store.read(id) }

@@ -267,16 +267,16 @@ public final class AgentRuntime: Sendable {
     public func context(
         of id: SessionID, leaf: EntryID?
     ) async throws(RuntimeError) -> (context: ModelContext, tokens: Int) {
-        try await withReading(id) { session throws(RuntimeError) in
-            let context =
-                if let leaf {
-                    session.read { tree -> ModelContext? in tree.contains(leaf) ? tree.context(of: leaf) : nil }
-                } else {
-                    session.context()
-                }
-            guard let context else { throw RuntimeError(.notFound, "There is no such entry.") }
-            return (context, TokenEstimate.tokens(of: context))
+        let context: ModelContext?
+        if await isReadFromStore(id) {
+            context = try await storing { () throws(StoreError) in try await store.context(of: id, leaf: leaf) }
+        } else {
+            context = try await withSession(id) { session -> ModelContext? in
+                leaf == nil ? session.context() : session.read { tree -> ModelContext? in tree.context(at: leaf) }
+            }
         }
+        guard let context else { throw RuntimeError(.notFound, "There is no such entry.") }
+        return (context, TokenEstimate.tokens(of: context))
     }
 
     public func exportSession(_ id: SessionID) async throws(RuntimeError) -> SessionExport {

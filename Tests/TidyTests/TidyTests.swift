@@ -44,7 +44,7 @@ import Testing
         "TauTelemetry": ["TauCore", "Glibc", "Logging", "Synchronization"],
         "TauRuntime": ["TauCore", "Logging", "ServiceLifecycle", "Synchronization"],
         "TauKit": [
-            "TauCore", "TauPostgres", "TauProviders", "TauRuntime", "TauStorage", "TauSystem", "TauTools", "Logging",
+            "TauCore", "TauPostgres", "TauProviders", "TauRedis", "TauRuntime", "TauStorage", "TauSystem", "TauTools", "Logging",
             "ServiceLifecycle",
         ],
         "TauHTTP": [

@@ -11,6 +11,9 @@ public protocol SessionStore: Sendable {
     /// Reads everything as it is now, without the right to write.
     func read(_ id: SessionID) async throws(StoreError) -> SessionFile
 
+    /// What a model is sent at a leaf, nil being the session's own, read without the right to write. Nil where there is no such entry.
+    func context(of id: SessionID, leaf: EntryID?) async throws(StoreError) -> ModelContext?
+
     /// Adds entries behind the last one, in order, all or none. `expected` names the entry that must be the last one now.
     func append(_ entries: [Entry], to id: SessionID, after expected: EntryID?) async throws(StoreError)
 
@@ -27,6 +30,21 @@ public protocol SessionStore: Sendable {
 
     /// Whether the store can be written to now; throws what is wrong.
     func checkHealth() async throws(StoreError)
+}
+
+extension SessionStore {
+    /// Reads the whole session.
+    public func context(of id: SessionID, leaf: EntryID?) async throws(StoreError) -> ModelContext? {
+        SessionTree(try await read(id)).context(at: leaf)
+    }
+}
+
+extension SessionTree {
+    /// The context at an entry, nil being the leaf; nil where there is no such entry.
+    public func context(at entry: EntryID?) -> ModelContext? {
+        guard let entry else { return context(of: leafID) }
+        return contains(entry) ? context(of: entry) : nil
+    }
 }
 
 /// A session file on its way out, as it was at the time of the call, to be read in pieces.

@@ -7,6 +7,12 @@ public struct ModelContext: Sendable {
         public var json: ArraySlice<UInt8>
         /// The entry that it comes from.
         public var entryID: EntryID
+
+        public init(role: MessageRole, json: ArraySlice<UInt8>, entryID: EntryID) {
+            self.role = role
+            self.json = json
+            self.entryID = entryID
+        }
     }
 
     public var messages: [Item] = []

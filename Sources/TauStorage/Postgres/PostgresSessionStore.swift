@@ -15,16 +15,18 @@ package final class PostgresSessionStore: SessionStore {
     let catalog: PostgresCatalog
     private let writer: BatchWriter
     private let messages: PeerMessages
+    private let contexts: any ContextStore
     private let open = Mutex<[SessionID: (key: [UInt8], epoch: Int64)]>([:])
 
     init(
         pool: PostgresPool, writer: BatchWriter, servers: ServerRegistry, messages: PeerMessages,
-        settings: PostgresSettings, logger: Logger
+        contexts: any ContextStore, settings: PostgresSettings, logger: Logger
     ) {
         self.pool = pool
         self.writer = writer
         self.servers = servers
         self.messages = messages
+        self.contexts = contexts
         self.settings = settings
         self.logger = logger
         catalog = PostgresCatalog(pool: pool, limits: settings.limits)
@@ -164,6 +166,7 @@ package final class PostgresSessionStore: SessionStore {
     package func delete(_ id: SessionID) async throws(StoreError) {
         try await servers.register()
         try await withHandover(of: id) { () throws(StoreError) in try await remove(id) }
+        await contexts.forget(id)
     }
 
     private func remove(_ id: SessionID) async throws(StoreError) {
@@ -205,6 +208,32 @@ package final class PostgresSessionStore: SessionStore {
         }
         guard let content else { throw StoreError(.notFound, "there is no session \(id)") }
         return try JSONLSessionStore.parse(content, id, settings.limits)
+    }
+
+    package func context(of id: SessionID, leaf: EntryID?) async throws(StoreError) -> ModelContext? {
+        // Also tells whether there is such a session: a cache may still have what was deleted elsewhere.
+        let known = try await currentLeaf(of: id)
+        let branch = leaf ?? known
+        if let branch, let context = await contexts.context(of: branch, in: id) { return context }
+        let tree = SessionTree(try await read(id))
+        guard let context = tree.context(at: leaf) else { return nil }
+        if let branch = leaf ?? tree.leafID { await contexts.keep(context, of: branch, in: id) }
+        return context
+    }
+
+    /// The session's leaf, where it is known without reading the session.
+    private func currentLeaf(of id: SessionID) async throws(StoreError) -> EntryID? {
+        let statement = PostgresStatement(
+            """
+            SELECT head.is_stale, session.totals FROM session_heads AS head
+            JOIN sessions AS session ON session.id = head.session_id WHERE head.session_id = $1
+            """, [.uuid(id.uuid)])
+        let row = try await storing { () throws(PostgresError) in
+            try await pool.query(statement, isRepeatable: true).rows.first
+                .map { row throws(PostgresError) in (try row.bool(0), try row.bytes(1)) }
+        }
+        guard let row else { throw StoreError(.notFound, "there is no session \(id)") }
+        return row.0 ? nil : StoredTotals(parsing: row.1).totals.leafID
     }
 
     package func export(_ id: SessionID) async throws(StoreError) -> SessionExport {

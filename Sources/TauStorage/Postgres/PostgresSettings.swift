@@ -1,5 +1,6 @@
 package import TauCore
 package import TauPostgres
+package import TauRedis
 
 /// How the PostgreSQL tier works.
 package struct PostgresSettings: Sendable {
@@ -13,6 +14,13 @@ package struct PostgresSettings: Sendable {
     package var handoverMilliseconds = 1000
     /// Milliseconds that a read waits for the replica to catch up with what was committed, before it asks the primary.
     package var replicaWaitMilliseconds = 50
+    /// Where contexts are kept for all servers; nil for this server's memory alone.
+    package var redis: RedisConfiguration?
+    /// Seconds that they are kept there, and milliseconds that a question may cost.
+    package var contextSeconds = 300
+    package var redisMilliseconds = 20
+    /// Bytes of contexts in this server's memory.
+    package var contextBytes = 64 << 20
     /// Records of ended runs that are kept.
     package var recordedRuns = 10_000
     package var limits = SessionFile.Limits()

@@ -1,6 +1,7 @@
 package import Logging
 package import TauCore
 internal import TauPostgres
+internal import TauRedis
 internal import TauSystem
 
 /// Sessions and runs in PostgreSQL, put together for one server.
@@ -11,6 +12,7 @@ package final class PostgresStorage: Sendable {
     private let pool: PostgresPool
     private let writer: BatchWriter
     private let servers: ServerRegistry
+    private let redis: RedisClient?
     private let settings: PostgresSettings
     private let logger: Logger
 
@@ -28,10 +30,20 @@ package final class PostgresStorage: Sendable {
         } catch {
             throw StoreError(.unavailable, "no thread can be made for the database: \(error.reason)")
         }
+        var layers: [any ContextStore] = [MemoryContexts(maxBytes: settings.contextBytes)]
+        redis = settings.redis.map(RedisClient.init)
+        if let redis {
+            var limits = RedisContexts.Limits()
+            limits.keepSeconds = settings.contextSeconds
+            limits.timeoutMilliseconds = settings.redisMilliseconds
+            layers.append(RedisContexts(redis, limits: limits, logger: logger))
+        }
+        let contexts = LayeredContexts(layers: layers)
         let messages = PeerMessages(
             pool: pool, server: servers.id, waitMilliseconds: settings.handoverMilliseconds)
         sessions = PostgresSessionStore(
-            pool: pool, writer: writer, servers: servers, messages: messages, settings: settings, logger: logger)
+            pool: pool, writer: writer, servers: servers, messages: messages, contexts: contexts,
+            settings: settings, logger: logger)
         peers = PostgresPeers(
             settings: settings, pool: pool, servers: servers, sessions: sessions, messages: messages, logger: logger)
         runs = PostgresRunStore(pool: pool, writer: writer, servers: servers)
@@ -99,6 +111,7 @@ package final class PostgresStorage: Sendable {
     /// Writes what is left, gives up this server's leases, and closes the connections.
     package func close() async throws(StoreError) {
         await writer.close()
+        await redis?.close()
         let result: Result<Void, StoreError>
         do throws(StoreError) {
             result = .success(try await servers.leave())

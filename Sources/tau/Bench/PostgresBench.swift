@@ -46,7 +46,7 @@ struct PostgresBench {
 
     func appends() async throws -> [Figure] {
         try await withDatabase { url in
-            let storage = try PostgresStorage(PostgresTier(url: url).settings, logger: StoreBench.logger)
+            let storage = try PostgresStorage(PostgresTier(url: url).settings(), logger: StoreBench.logger)
             try await storage.migrate()
             try await makePgbenchTable(url)
             var sessions: [LiveSession] = []
@@ -164,7 +164,7 @@ struct PostgresBench {
 
     func loads() async throws -> [Figure] {
         try await withDatabase { url in
-            let storage = try PostgresStorage(PostgresTier(url: url).settings, logger: StoreBench.logger)
+            let storage = try PostgresStorage(PostgresTier(url: url).settings(), logger: StoreBench.logger)
             try await storage.migrate()
             let file = StoreBench.session(10_000, id: "load")
             try await storage.sessions.create(file)

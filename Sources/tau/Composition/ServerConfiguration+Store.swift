@@ -31,6 +31,10 @@ extension ServerConfiguration {
             try settings.integer("postgres.handoverMs", 0...60_000) ?? tier.handoverMilliseconds
         tier.replicaWaitMilliseconds =
             try settings.integer("postgres.replicaWaitMs", 0...60_000) ?? tier.replicaWaitMilliseconds
+        tier.redisURL = settings.secret("redis.url")
+        tier.contextSeconds = try settings.integer("cache.contextTtlSeconds", 1...86_400) ?? tier.contextSeconds
+        tier.redisMilliseconds = try settings.integer("cache.redisTimeoutMs", 1...60_000) ?? tier.redisMilliseconds
+        tier.contextBytes = try settings.integer("cache.contextBytes", 0...(1 << 40)) ?? tier.contextBytes
         tier.recordedRuns = storage.recordedRuns
         tier.maxLineBytes = runtime.maxLineBytes
         postgres = tier
