@@ -51,6 +51,16 @@ let package = Package(
         .target(name: "TauPostgres", dependencies: ["CPostgres", "TauSystem"], swiftSettings: settings),
 
         .target(
+            name: "TauObjects",
+            dependencies: [
+                "TauSystem",
+                .product(name: "AsyncHTTPClient", package: "async-http-client"),
+                .product(name: "Crypto", package: "swift-crypto"),
+                .product(name: "NIOCore", package: "swift-nio"),
+                .product(name: "NIOHTTP1", package: "swift-nio"),
+            ],
+            swiftSettings: settings),
+        .target(
             name: "TauRedis",
             dependencies: [
                 .product(name: "NIOCore", package: "swift-nio"), .product(name: "NIOPosix", package: "swift-nio"),
@@ -79,7 +89,7 @@ let package = Package(
         .target(
             name: "TauStorage",
             dependencies: [
-                "TauCore", "TauPostgres", "TauRedis", "TauSystem",
+                "TauCore", "TauObjects", "TauPostgres", "TauRedis", "TauSystem",
                 .product(name: "Crypto", package: "swift-crypto"),
                 .product(name: "GRDB", package: "GRDB.swift"),
                 .product(name: "Logging", package: "swift-log"),
@@ -191,6 +201,13 @@ let package = Package(
             swiftSettings: settings),
         .testTarget(
             name: "TauPostgresTests", dependencies: ["TauPostgres", "TauSystem", "TauTestKit"], swiftSettings: settings),
+        .testTarget(
+            name: "TauObjectsTests",
+            dependencies: [
+                "TauObjects", "TauSystem", "TauTestKit",
+                .product(name: "AsyncHTTPClient", package: "async-http-client"),
+                .product(name: "Crypto", package: "swift-crypto"),
+            ], swiftSettings: settings),
         .testTarget(
             name: "TauRedisTests", dependencies: ["TauRedis", "TauSystem", "TauTestKit"], swiftSettings: settings),
         .testTarget(name: "TauLimitsTests", dependencies: ["TauLimits", "TauCore"], swiftSettings: settings),

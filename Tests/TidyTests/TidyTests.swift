@@ -30,6 +30,9 @@ import Testing
         "TauWire": ["Glibc"],
         "TauSystem": ["CTauSystem", "Dispatch", "Glibc", "NIOConcurrencyHelpers", "NIOPosix", "Synchronization"],
         "TauPostgres": ["TauSystem", "CPostgres", "Glibc", "Synchronization"],
+        "TauObjects": [
+            "TauSystem", "AsyncHTTPClient", "Crypto", "NIOCore", "NIOHTTP1", "Synchronization",
+        ],
         "TauRedis": ["NIOCore", "NIOPosix", "NIOSSL", "Synchronization"],
         "TauProviders": [
             "TauCore", "TauWire", "AsyncHTTPClient", "Logging", "NIOCore", "NIOHTTP1", "Synchronization", "Glibc",
@@ -39,7 +42,7 @@ import Testing
             "TauCore", "TauSystem", "CTauSystem", "CSeccomp", "CUnicode", "CTauPattern", "Glibc", "Logging",
             "Synchronization",
         ],
-        "TauStorage": ["TauCore", "TauPostgres", "TauRedis", "TauSystem", "Crypto", "GRDB", "Glibc", "Logging", "Synchronization"],
+        "TauStorage": ["TauCore", "TauObjects", "TauPostgres", "TauRedis", "TauSystem", "Crypto", "GRDB", "Glibc", "Logging", "Synchronization"],
         "TauLimits": ["TauCore", "Crypto", "Glibc"],
         "TauTelemetry": ["TauCore", "Glibc", "Logging", "Synchronization"],
         "TauRuntime": ["TauCore", "Logging", "ServiceLifecycle", "Synchronization"],
