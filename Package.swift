@@ -207,6 +207,7 @@ let package = Package(
                 "TauObjects", "TauSystem", "TauTestKit",
                 .product(name: "AsyncHTTPClient", package: "async-http-client"),
                 .product(name: "Crypto", package: "swift-crypto"),
+                .product(name: "NIOCore", package: "swift-nio"),
             ], swiftSettings: settings),
         .testTarget(
             name: "TauRedisTests", dependencies: ["TauRedis", "TauSystem", "TauTestKit"], swiftSettings: settings),

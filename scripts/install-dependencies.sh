@@ -14,6 +14,10 @@ if [ "${1:-}" = tests ]; then
     compgen -G '/usr/lib/postgresql/*/bin/initdb' >/dev/null || needed+=(postgresql)
     [ -x /usr/sbin/pgbouncer ] || needed+=(pgbouncer)
     [ -x /usr/bin/redis-server ] || needed+=(redis-server)
+    for program in radosgw ceph-mon ceph-osd; do
+        [ -x "/usr/bin/$program" ] || needed+=("$program")
+    done
+    [ -x /usr/bin/ceph ] || needed+=(ceph-common)
     [ -x /usr/bin/openssl ] || needed+=(openssl)
 fi
 # Without these Tau builds and runs: no bubblewrap, no commands; no GraphicsMagick, no large images; ripgrep makes grep

@@ -20,7 +20,8 @@ package struct DirectoryBucket: ObjectBucket {
             try Directory.make(path)
             let directory = try Self.directory(of: name, in: Directory(path: path), makes: true)
             let temporary = Array(".put-\(UInt64.random(in: .min ... .max))".utf8)
-            return NewFile(directory: directory, name: temporary, file: try directory.createFile(temporary, mode: 0o600))
+            return NewFile(
+                directory: directory, name: temporary, file: try directory.createFile(temporary, mode: 0o600))
         }
         do throws(ObjectError) {
             var count = 0
@@ -95,7 +96,7 @@ package struct DirectoryBucket: ObjectBucket {
                 do throws(SystemError) {
                     try directory.makeDirectory(part, mode: 0o700)
                     try directory.descriptor.synchronize()
-                } catch where error.code == EEXIST {}
+                } catch  where error.code == EEXIST {}
             }
             directory = try directory.openDirectory(part, links: .refused)
         }

@@ -100,7 +100,8 @@ final class S3Requests: Sendable {
                 ObjectError(.unavailable, "the S3 server has failed: \(code)"), mayTryAgain: true,
                 waitMilliseconds: seconds.map { min($0, 3600) * 1000 })
         case 400 where code == "XAmzContentSHA256Mismatch" || code == "BadDigest":
-            return Refusal(ObjectError(.corrupt, "the bytes were changed on their way to the S3 server"), mayTryAgain: true)
+            return Refusal(
+                ObjectError(.corrupt, "the bytes were changed on their way to the S3 server"), mayTryAgain: true)
         default: return Refusal(ObjectError(.unavailable, "the S3 server refuses a request: \(code)"))
         }
     }
