@@ -19,7 +19,7 @@ extension AgentRuntime.SessionView {
             writer.member("thinkingLevel", summary.thinkingLevel)
             writer.key("usage")
             summary.usage.write(to: &writer)
-            writer.member("tier", "hot")
+            writer.member("tier", summary.tier.rawValue)
             writer.member("activeRunId", orNull: activeRun?.rawValue)
             writer.key("metadata")
             writer.value(summary.metadata)

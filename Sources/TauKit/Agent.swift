@@ -25,7 +25,8 @@ public final class Agent: Sendable {
         self.models = models
         logger = environment.logger
         runtime = try AgentRuntime(
-            store: storage.sessions, runs: storage.runs, peers: storage.peers, models: models.catalog, tools: tools.catalog,
+            store: storage.sessions, runs: storage.runs, peers: storage.peers, archive: storage.archive,
+            models: models.catalog, tools: tools.catalog,
             environment: environment, limits: limits, defaultSystemPrompt: systemPrompt)
         do {
             try await runtime.resume()

@@ -10,6 +10,7 @@ public struct AgentStorage: Sendable {
     let runs: any RunStore
     /// The other servers on the same storage, where it can have several.
     let peers: (any PeerServers)?
+    let archive: (any SessionArchive)?
     /// Works until its task is cancelled.
     let maintain: @Sendable () async -> Void
     private let sync: @Sendable () async throws(StoreError) -> Void
@@ -23,6 +24,7 @@ public struct AgentStorage: Sendable {
         self.sessions = sessions
         self.runs = runs
         peers = nil
+        archive = nil
         maintain = {}
         sync = { () throws(StoreError) in }
         end = { () throws(StoreError) in }
@@ -32,6 +34,7 @@ public struct AgentStorage: Sendable {
         sessions = storage.sessions
         runs = storage.runs
         peers = nil
+        archive = nil
         maintain = { await storage.sessions.maintain(checkpointSeconds: storage.settings.checkpointSeconds) }
         sync = { () throws(StoreError) in try await storage.sessions.checkpoint() }
         end = { () throws(StoreError) in
@@ -44,6 +47,7 @@ public struct AgentStorage: Sendable {
         sessions = storage.sessions
         runs = storage.runs
         peers = storage.peers
+        archive = storage.archive
         maintain = { await storage.maintain() }
         sync = { () throws(StoreError) in }
         end = { () throws(StoreError) in try await storage.close() }

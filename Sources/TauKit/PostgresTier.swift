@@ -1,3 +1,4 @@
+internal import TauObjects
 internal import TauPostgres
 internal import TauRedis
 package import TauStorage
@@ -41,6 +42,12 @@ public struct PostgresTier: Sendable {
     public var redisMilliseconds = 20
     /// Bytes of contexts in a server's memory (`cache.contextBytes`).
     public var contextBytes = 64 << 20
+    /// A bucket for sessions that are not used (`archive.url`): `s3://bucket/prefix` or `file:///directory`; nil for none.
+    public var archiveURL: String?
+    /// Days without an entry after which they go there on their own (`archive.afterDays`); nil for never.
+    public var archiveAfterDays: Int?
+    /// What the environment says of the bucket, such as `AWS_ACCESS_KEY_ID`.
+    public var archiveVariables: [String: String] = [:]
     /// Records of ended runs that are kept (`runs.recorded`).
     public var recordedRuns = 10_000
     /// Bytes of one line of a session (`sessions.maxLineBytes`).
@@ -53,7 +60,7 @@ public struct PostgresTier: Sendable {
         node = hostName()
     }
 
-    /// Throws where the URL of Redis is none.
+    /// Throws where the URL of Redis or of the archive is none.
     package func settings() throws -> PostgresSettings {
         var settings = PostgresSettings(url: url, node: node)
         settings.primary = server(url)
@@ -68,6 +75,10 @@ public struct PostgresTier: Sendable {
         settings.handoverMilliseconds = handoverMilliseconds
         settings.replicaWaitMilliseconds = replicaWaitMilliseconds
         settings.redis = try redisURL.map { url throws(RedisError) in try RedisConfiguration(url: url) }
+        settings.archive = try archiveURL.map { url throws(ObjectError) in
+            try OpenBucket(url: url, threads: BlockingThreads(count: 4)) { archiveVariables[$0] }
+        }
+        settings.archiveAfterDays = archiveAfterDays
         settings.contextSeconds = contextSeconds
         settings.redisMilliseconds = redisMilliseconds
         settings.contextBytes = contextBytes

@@ -13,6 +13,7 @@ public final class AgentRuntime: Sendable {
     let sessions: LiveSessions
     let runs: any RunStore
     let peers: (any PeerServers)?
+    let archive: (any SessionArchive)?
     let registry: RunRegistry
     let gates: ModelGates
     /// By tool name.
@@ -25,7 +26,8 @@ public final class AgentRuntime: Sendable {
     /// Throws `invalidArguments` if a tool's parameters are not a schema that calls can be checked against, or two tools
     /// have one name.
     public init(
-        store: any SessionStore, runs: any RunStore, peers: (any PeerServers)? = nil, models: any ModelCatalog, tools: any ToolCatalog,
+        store: any SessionStore, runs: any RunStore, peers: (any PeerServers)? = nil,
+        archive: (any SessionArchive)? = nil, models: any ModelCatalog, tools: any ToolCatalog,
         environment: RuntimeEnvironment,
         limits: RuntimeLimits = RuntimeLimits(), defaultSystemPrompt: String?
     ) throws(ToolFailure) {
@@ -33,6 +35,7 @@ public final class AgentRuntime: Sendable {
         self.store = store
         self.runs = runs
         self.peers = peers
+        self.archive = archive
         self.models = models
         self.tools = tools
         self.environment = environment
@@ -166,8 +169,11 @@ public final class AgentRuntime: Sendable {
         let (summary, run) = try await withReading(id) { session in
             (session.read { $0.summary }, session.activeRun)
         }
-        if peers == nil || run != nil { return SessionView(summary: summary, activeRun: run) }
-        return SessionView(summary: summary, activeRun: try await activeRuns(of: [id])[id])
+        var view = SessionView(summary: summary, activeRun: run)
+        guard peers != nil, run == nil else { return view }
+        view.activeRun = try await activeRuns(of: [id])[id]
+        view.summary.tier = try await storing { () throws(StoreError) in try await store.tier(of: id) }
+        return view
     }
 
     public func listSessions(

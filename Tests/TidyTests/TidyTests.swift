@@ -47,7 +47,7 @@ import Testing
         "TauTelemetry": ["TauCore", "Glibc", "Logging", "Synchronization"],
         "TauRuntime": ["TauCore", "Logging", "ServiceLifecycle", "Synchronization"],
         "TauKit": [
-            "TauCore", "TauPostgres", "TauProviders", "TauRedis", "TauRuntime", "TauStorage", "TauSystem", "TauTools", "Logging",
+            "TauCore", "TauObjects", "TauPostgres", "TauProviders", "TauRedis", "TauRuntime", "TauStorage", "TauSystem", "TauTools", "Logging",
             "ServiceLifecycle",
         ],
         "TauHTTP": [

@@ -28,11 +28,17 @@ public protocol SessionStore: Sendable {
     /// One page of sessions, newest first, behind the cursor of the page before.
     func list(_ query: SessionQuery) async throws(StoreError) -> SessionPage
 
+    /// Where the session's entries are.
+    func tier(of id: SessionID) async throws(StoreError) -> SessionTier
+
     /// Whether the store can be written to now; throws what is wrong.
     func checkHealth() async throws(StoreError)
 }
 
 extension SessionStore {
+    /// For stores without an archive.
+    public func tier(of id: SessionID) async throws(StoreError) -> SessionTier { .hot }
+
     /// Reads the whole session.
     public func context(of id: SessionID, leaf: EntryID?) async throws(StoreError) -> ModelContext? {
         SessionTree(try await read(id)).context(at: leaf)
@@ -113,6 +119,7 @@ public struct SessionSummary: Sendable, Equatable {
     public var thinkingLevel: String
     public var usage: Usage
     public var metadata: JSONObject
+    public var tier = SessionTier.hot
 
     public init(
         id: SessionID, name: String?, createdAt: Timestamp, updatedAt: Timestamp, leafID: EntryID?, entryCount: Int,

@@ -40,6 +40,8 @@ struct APIRouter {
         post(v1, "sessions/:id/branch", sessions.branch)
         post(v1, "sessions/:id/fork", sessions.fork)
         post(v1, "sessions/:id/compact", sessions.compact)
+        post(v1, "sessions/:id/archive", sessions.archive)
+        post(v1, "sessions/:id/restore", sessions.restore)
         post(v1, "sessions/import", maxBytes: configuration.maxImportBytes, sessions.importFile)
 
         let runs = RunRoutes(runtime: runtime, configuration: configuration)

@@ -179,6 +179,18 @@ struct SessionRoutes: Sendable {
 
     private static let maxInstructionBytes = 16 << 10
 
+    func archive(
+        _ request: Request, _ context: EdgeContext, _ body: ByteBuffer
+    ) async throws -> IdempotencyStore.Answer {
+        try answer(try await runtime.archiveSession(try Self.sessionID(context)), context, .ok)
+    }
+
+    func restore(
+        _ request: Request, _ context: EdgeContext, _ body: ByteBuffer
+    ) async throws -> IdempotencyStore.Answer {
+        try answer(try await runtime.restoreSession(try Self.sessionID(context)), context, .ok)
+    }
+
     func export(_ request: Request, _ context: EdgeContext) async throws -> Response {
         let id = try Self.sessionID(context)
         let export = try await runtime.exportSession(id)

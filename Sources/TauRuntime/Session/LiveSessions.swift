@@ -115,6 +115,22 @@ actor LiveSessions {
         }
     }
 
+    /// Runs `body` while nobody here has the session open. Throws `leased` where somebody uses it.
+    func withClosed(_ id: SessionID, _ body: @Sendable () async throws(StoreError) -> Void) async throws(StoreError) {
+        while true {
+            switch slots[id] {
+            case .opening, .closing: await waitForChange(of: id)
+            case .open(_, let users, _):
+                guard users == 0 else { throw StoreError(.leased, "session \(id) is in use") }
+                await close(id)
+            case nil:
+                slots[id] = .closing([])
+                defer { wake(slots.removeValue(forKey: id)) }
+                return try await body()
+            }
+        }
+    }
+
     func isOpen(_ id: SessionID) -> Bool { if case .open = slots[id] { true } else { false } }
 
     /// Gives the session's right to write back if nobody uses it.

@@ -26,15 +26,25 @@ struct PostgresCatalog: Sendable {
             let stale = PostgresStatement("SELECT session_id FROM session_heads WHERE is_stale ORDER BY session_id")
             var ids: [[UInt8]] = []
             for row in try await pool.query(stale, isRepeatable: true).rows { ids.append(try row.bytes(0)) }
-            while !ids.isEmpty {
-                let part = Array(ids.prefix(Self.sessionsPerTransaction))
-                let done = try await pool.withConnection { connection throws(PostgresError) in
-                    try await connection.transaction { connection throws(PostgresError) in
-                        try await CatalogUpdate(connection).run(part)
-                    }
+            try await update(ids)
+        }
+    }
+
+    /// Reads what has been appended to these sessions.
+    func bringUpToDate(_ ids: [[UInt8]]) async throws(StoreError) {
+        try await storing { () throws(PostgresError) in try await update(ids) }
+    }
+
+    private func update(_ ids: [[UInt8]]) async throws(PostgresError) {
+        var ids = ids
+        while !ids.isEmpty {
+            let part = Array(ids.prefix(Self.sessionsPerTransaction))
+            let done = try await pool.withConnection { connection throws(PostgresError) in
+                try await connection.transaction { connection throws(PostgresError) in
+                    try await CatalogUpdate(connection).run(part)
                 }
-                ids.removeAll(where: done.contains)
             }
+            ids.removeAll(where: done.contains)
         }
     }
 
@@ -67,7 +77,7 @@ struct PostgresCatalog: Sendable {
         }
         let statement = PostgresStatement(
             """
-            SELECT public_id, created_at, totals FROM sessions
+            SELECT public_id, created_at, totals, tier = 'archived' FROM sessions
             \(conditions.isEmpty ? "" : "WHERE " + conditions.joined(separator: " AND "))
             ORDER BY \(column) DESC, public_id DESC LIMIT \(query.limit + 1)
             """, parameters)
@@ -75,11 +85,11 @@ struct PostgresCatalog: Sendable {
             var summaries: [SessionSummary] = []
             for row in try await (pool ?? self.pool).query(statement, isRepeatable: true).rows {
                 let stored = StoredTotals(parsing: try row.bytes(2))
-                summaries.append(
-                    SessionSummary(
-                        id: SessionID(unchecked: try row.text(0)),
-                        createdAt: Timestamp(milliseconds: try row.integer(1)), totals: stored.totals,
-                        settings: stored.settings))
+                var summary = SessionSummary(
+                    id: SessionID(unchecked: try row.text(0)), createdAt: Timestamp(milliseconds: try row.integer(1)),
+                    totals: stored.totals, settings: stored.settings)
+                summary.tier = try row.bool(3) ? .archived : .hot
+                summaries.append(summary)
             }
             return summaries
         }

@@ -110,6 +110,15 @@ package enum PostgresSchema {
         """,
         "CREATE INDEX runs_by_session ON runs (session_id, id)",
         "CREATE INDEX runs_unfinished ON runs (server_id) WHERE NOT is_final",
+        // Objects in the archive's bucket that may be nobody's: those of an upload that is under way, and those that are to go.
+        """
+        CREATE TABLE archive_garbage (
+            key text PRIMARY KEY,
+            session_id uuid NOT NULL,
+            server_id uuid,
+            noted_at timestamptz NOT NULL DEFAULT now()
+        )
+        """,
         // JSON may hold what jsonb refuses, such as a NUL; then there is none, and nothing fails.
         """
         CREATE FUNCTION tau_jsonb(value text) RETURNS jsonb LANGUAGE plpgsql IMMUTABLE STRICT PARALLEL SAFE AS $$

@@ -1,6 +1,7 @@
 internal import Logging
 internal import Synchronization
 package import TauCore
+internal import TauObjects
 internal import TauPostgres
 
 /// Sessions in PostgreSQL: one row a line. An append is acknowledged once it is committed, which one batch makes it for all sessions
@@ -16,17 +17,20 @@ package final class PostgresSessionStore: SessionStore {
     private let writer: BatchWriter
     private let messages: PeerMessages
     private let contexts: any ContextStore
+    /// Where archived sessions are; nil for none.
+    private let bucket: (any ObjectBucket)?
     private let open = Mutex<[SessionID: (key: [UInt8], epoch: Int64)]>([:])
 
     init(
         pool: PostgresPool, writer: BatchWriter, servers: ServerRegistry, messages: PeerMessages,
-        contexts: any ContextStore, settings: PostgresSettings, logger: Logger
+        contexts: any ContextStore, bucket: (any ObjectBucket)?, settings: PostgresSettings, logger: Logger
     ) {
         self.pool = pool
         self.writer = writer
         self.servers = servers
         self.messages = messages
         self.contexts = contexts
+        self.bucket = bucket
         self.settings = settings
         self.logger = logger
         catalog = PostgresCatalog(pool: pool, limits: settings.limits)
@@ -61,7 +65,7 @@ package final class PostgresSessionStore: SessionStore {
 
     package func open(_ id: SessionID) async throws(StoreError) -> SessionFile {
         guard !isOpen(id) else { throw StoreError(.conflict, "session \(id) is already open in this process") }
-        let (epoch, content) = try await withHandover(of: id) { () throws(StoreError) in try await take(id) }
+        let (epoch, content) = try await withHandover(of: id) { () throws(StoreError) in try await restored(id) }
         let file = try JSONLSessionStore.parse(content, id, settings.limits)
         for finding in file.findings.prefix(20) {
             logger.warning(
@@ -88,6 +92,74 @@ package final class PostgresSessionStore: SessionStore {
             try await storing { () throws(PostgresError) in try await messages.askForRelease(of: id) }
             return try await body()
         }
+    }
+
+    /// An archived session is brought back first.
+    private func restored(_ id: SessionID) async throws(StoreError) -> (epoch: Int64, content: [UInt8]) {
+        if let archive, try await extent(of: id).isArchived { try await archive.restore(id) }
+        return try await take(id)
+    }
+
+    /// Moves sessions to the bucket and back.
+    var archive: PostgresArchive? {
+        bucket.map { PostgresArchive(pool: pool, servers: servers, store: self, bucket: $0, logger: logger) }
+    }
+
+    /// Takes the right to write without reading, for as long as the caller needs it.
+    func takeLease(of id: SessionID) async throws(StoreError) -> PostgresArchive.Lease {
+        guard !isOpen(id) else { throw StoreError(.leased, "session \(id) is in use") }
+        try await servers.register()
+        return try await withHandover(of: id) { () throws(StoreError) in
+            let key = id.uuid
+            let statements = [
+                LeaseStatements.take(key, server: servers.id), LeaseStatements.enforce(key, server: servers.id),
+                SessionContent.extent(of: key),
+            ]
+            let results = try await storing { () throws(PostgresError) in
+                try await pool.withConnection { connection throws(PostgresError) in
+                    try await connection.run(statements, isAtomic: true)
+                }
+            }
+            let lease = try await storing { () throws(PostgresError) -> (Int64?, SessionContent.Extent)? in
+                _ = try results[1].get()
+                guard let row = try results[2].get().rows.first else { return nil }
+                return (try results[0].get().rows.first?.integer(0), try SessionContent.Extent(row))
+            }
+            guard let lease else { throw StoreError(.notFound, "there is no session \(id)") }
+            guard let epoch = lease.0 else { throw StoreError(.leased, "another server works on session \(id)") }
+            return PostgresArchive.Lease(key: key, epoch: epoch, extent: lease.1, archived: lease.1.archived)
+        }
+    }
+
+    func giveLeaseBack(of id: SessionID) async {
+        do throws(PostgresError) {
+            try await pool.query(LeaseStatements.giveBack(id.uuid, server: servers.id), isRepeatable: true)
+        } catch {
+            logger.warning(
+                "a session's lease could not be given back; it is when another server asks for it, or when this one ends",
+                metadata: ["session": "\(id)", "reason": "\(error)"])
+        }
+    }
+
+    private func extent(of id: SessionID) async throws(StoreError) -> SessionContent.Extent {
+        let extent = try await storing { () throws(PostgresError) in
+            try await pool.query(SessionContent.extent(of: id.uuid), isRepeatable: true).rows.first
+                .map { row throws(PostgresError) in try SessionContent.Extent(row) }
+        }
+        guard let extent else { throw StoreError(.notFound, "there is no session \(id)") }
+        return extent
+    }
+
+    package func tier(of id: SessionID) async throws(StoreError) -> SessionTier {
+        try await extent(of: id).isArchived ? .archived : .hot
+    }
+
+    /// The bytes of an archived session.
+    private func archivedContent(_ archived: ArchivedSession) async throws(StoreError) -> CheckedContent {
+        guard let bucket else {
+            throw StoreError(.unavailable, "the session is archived, and no archive is configured (archive.url)")
+        }
+        return try await archiving { () throws(ObjectError) in try await archived.content(in: bucket) }
     }
 
     /// Takes the lease and reads the session as it is then, in one transaction.
@@ -154,13 +226,7 @@ package final class PostgresSessionStore: SessionStore {
 
     package func close(_ id: SessionID) async {
         guard open.withLock({ $0.removeValue(forKey: id) }) != nil else { return }
-        do throws(PostgresError) {
-            try await pool.query(LeaseStatements.giveBack(id.uuid, server: servers.id), isRepeatable: true)
-        } catch {
-            logger.warning(
-                "a session's lease could not be given back; it is when another server asks for it, or when this one ends",
-                metadata: ["session": "\(id)", "reason": "\(error)"])
-        }
+        await giveLeaseBack(of: id)
     }
 
     package func delete(_ id: SessionID) async throws(StoreError) {
@@ -174,6 +240,14 @@ package final class PostgresSessionStore: SessionStore {
         let statements = [
             LeaseStatements.take(session, server: servers.id),
             PostgresStatement("SELECT id FROM sessions WHERE id = $1", [.uuid(session)]),
+            // Its object goes after it, whatever happens.
+            PostgresStatement(
+                """
+                INSERT INTO archive_garbage (key, session_id)
+                SELECT archive ->> 'key', id FROM sessions WHERE id = $1 AND archive IS NOT NULL
+                    AND EXISTS (SELECT FROM leases WHERE session_id = $1 AND server_id = $2)
+                ON CONFLICT (key) DO UPDATE SET server_id = NULL
+                """, [.uuid(session), .uuid(servers.id)]),
             PostgresStatement(
                 """
                 DELETE FROM sessions WHERE id = $1
@@ -189,24 +263,26 @@ package final class PostgresSessionStore: SessionStore {
             try await pool.withConnection { connection throws(PostgresError) in
                 let results = try await connection.run(statements, isAtomic: true)
                 for result in results { _ = try result.get() }
-                return (try results[1].get().rows.first != nil, try results[2].get().affectedRows > 0)
+                return (try results[1].get().rows.first != nil, try results[3].get().affectedRows > 0)
             }
         }
         guard exists else { throw StoreError(.notFound, "there is no session \(id)") }
         guard isDeleted else { throw StoreError(.leased, "another server works on session \(id)") }
         forget(id)
+        if let archive { try await archive.removeGarbage(ArchivedSession.key(of: id)) }
     }
 
     // MARK: Reading
 
     package func read(_ id: SessionID) async throws(StoreError) -> SessionFile {
-        let session = id.uuid
-        let content = try await storing { () throws(PostgresError) -> [UInt8]? in
-            let row = try await pool.query(SessionContent.extent(of: session), isRepeatable: true).rows.first
-            guard let row else { return nil }
-            return try await read(session, SessionContent.Extent(row))
+        let extent = try await extent(of: id)
+        let content: [UInt8]
+        if let archived = extent.archived {
+            let source = try await archivedContent(archived)
+            content = try await archiving { () throws(ObjectError) in try await source.all() }
+        } else {
+            content = try await storing { () throws(PostgresError) in try await read(id.uuid, extent) }
         }
-        guard let content else { throw StoreError(.notFound, "there is no session \(id)") }
         return try JSONLSessionStore.parse(content, id, settings.limits)
     }
 
@@ -238,11 +314,13 @@ package final class PostgresSessionStore: SessionStore {
 
     package func export(_ id: SessionID) async throws(StoreError) -> SessionExport {
         let session = id.uuid
-        let extent = try await storing { () throws(PostgresError) in
-            try await pool.query(SessionContent.extent(of: session), isRepeatable: true).rows.first
-                .map { row throws(PostgresError) in try SessionContent.Extent(row) }
+        let extent = try await extent(of: id)
+        if let archived = extent.archived {
+            let source = ArchiveExport(try await archivedContent(archived))
+            return SessionExport(byteCount: archived.byteCount) { offset throws(StoreError) in
+                try await archiving { () throws(ObjectError) in try await source.piece(at: offset) }
+            }
         }
-        guard let extent else { throw StoreError(.notFound, "there is no session \(id)") }
         let source = ExportSource(
             SessionContent.Reader(session: session, extent: extent, pieceBytes: Self.exportPieceBytes), pool)
         return SessionExport(byteCount: extent.byteCount) { offset throws(StoreError) in
@@ -263,6 +341,27 @@ package final class PostgresSessionStore: SessionStore {
             try await pool.query(PostgresStatement("SELECT pg_is_in_recovery()"), isRepeatable: true).rows[0].bool(0)
         }
         if result { throw StoreError(.unavailable, "the database only reads: it is a standby") }
+    }
+}
+
+/// The pieces of an archived session, which are asked for one after the other.
+private actor ArchiveExport {
+    private let content: CheckedContent
+    private var position = 0
+    private var piece: [UInt8] = []
+
+    init(_ content: CheckedContent) { self.content = content }
+
+    func piece(at offset: Int) async throws(ObjectError) -> ArraySlice<UInt8> {
+        guard offset >= position else { throw ObjectError(.source, "an archived session is read forwards only") }
+        while offset >= position + piece.count {
+            position += piece.count
+            guard let next = try await content.next() else {
+                throw ObjectError(.corrupt, "an archived session ends before its end")
+            }
+            piece = next
+        }
+        return piece[(offset - position)...]
     }
 }
 

@@ -1,4 +1,5 @@
 package import TauCore
+package import TauObjects
 package import TauPostgres
 package import TauRedis
 
@@ -21,6 +22,10 @@ package struct PostgresSettings: Sendable {
     package var redisMilliseconds = 20
     /// Bytes of contexts in this server's memory.
     package var contextBytes = 64 << 20
+    /// Where sessions go that are not used; nil for nowhere.
+    package var archive: OpenBucket?
+    /// Days without an append after which they go there on their own; nil for never.
+    package var archiveAfterDays: Int?
     /// Records of ended runs that are kept.
     package var recordedRuns = 10_000
     package var limits = SessionFile.Limits()

@@ -1,5 +1,6 @@
 package import Logging
 package import TauCore
+internal import TauObjects
 internal import TauPostgres
 internal import TauRedis
 internal import TauSystem
@@ -9,6 +10,7 @@ package final class PostgresStorage: Sendable {
     package let sessions: PostgresSessionStore
     package let runs: PostgresRunStore
     package let peers: PostgresPeers
+    package var archive: (any SessionArchive)? { sessions.archive }
     private let pool: PostgresPool
     private let writer: BatchWriter
     private let servers: ServerRegistry
@@ -43,6 +45,7 @@ package final class PostgresStorage: Sendable {
             pool: pool, server: servers.id, waitMilliseconds: settings.handoverMilliseconds)
         sessions = PostgresSessionStore(
             pool: pool, writer: writer, servers: servers, messages: messages, contexts: contexts,
+            bucket: settings.archive?.bucket,
             settings: settings, logger: logger)
         peers = PostgresPeers(
             settings: settings, pool: pool, servers: servers, sessions: sessions, messages: messages, logger: logger)
@@ -87,10 +90,26 @@ package final class PostgresStorage: Sendable {
                     try await self.runs.clean(keeping: self.settings.recordedRuns)
                 }
             }
+            if let days = settings.archiveAfterDays, let archive = sessions.archive {
+                group.addTask {
+                    await self.repeatedly(every: Self.sweepSeconds, "the archive") { () throws(StoreError) in
+                        let count = try await archive.sweep(afterDays: days, isTrial: false) { _, _, id, error in
+                            guard let error else { return }
+                            self.logger.warning(
+                                "a session could not be archived",
+                                metadata: ["session": "\(id)", "reason": "\(error)"])
+                        }
+                        if let count, count > 0 {
+                            self.logger.info("sessions were archived", metadata: ["count": "\(count)"])
+                        }
+                    }
+                }
+            }
         }
     }
 
     private static let upkeepSeconds = 2
+    private static let sweepSeconds = 3600
     private static let cleaningSeconds = 60
 
     private func repeatedly(
@@ -112,6 +131,7 @@ package final class PostgresStorage: Sendable {
     package func close() async throws(StoreError) {
         await writer.close()
         await redis?.close()
+        await settings.archive?.close()
         let result: Result<Void, StoreError>
         do throws(StoreError) {
             result = .success(try await servers.leave())

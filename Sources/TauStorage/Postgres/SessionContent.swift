@@ -10,7 +10,9 @@ struct SessionContent {
         var lacksLineFeed: Bool
         var hasRawLines: Bool
         var header: [UInt8]
-        var isArchived: Bool
+        /// The object that holds the lines, where they are archived.
+        var archived: ArchivedSession?
+        var isArchived: Bool { archived != nil }
 
         init(_ row: PostgresRow) throws(PostgresError) {
             lineCount = Int(try row.integer(0))
@@ -18,7 +20,7 @@ struct SessionContent {
             lacksLineFeed = try row.bool(2)
             hasRawLines = try row.bool(3)
             header = try row.bytes(4)
-            isArchived = try row.bool(5)
+            archived = row.isNull(5) ? nil : ArchivedSession(json: Array(try row.bytes(5)))
         }
     }
 
@@ -29,7 +31,7 @@ struct SessionContent {
         PostgresStatement(
             """
             SELECT head.line_count, head.byte_count, head.lacks_line_feed, head.has_raw_lines, session.header,
-                session.tier = 'archived'
+                session.archive::text
             FROM session_heads AS head JOIN sessions AS session ON session.id = head.session_id
             WHERE head.session_id = $1
             """, [.uuid(session)])

@@ -11,22 +11,7 @@ struct SessionCreation {
     init(_ file: SessionFile, server: [UInt8]) {
         let session = file.header.id.uuid
         let time = file.header.timestamp.milliseconds
-        var statements: [PostgresStatement] = []
-        var rows = EntryRows()
-        var lineCount = 1
-        var hasRawLines = false
-        func finishRows() {
-            guard rows.count > 0 else { return }
-            hasRawLines = hasRawLines || rows.hasRawLines
-            statements.append(PostgresStatement(Self.lines, [.uuid(session)] + rows.parameters))
-            rows = EntryRows()
-        }
-        for line in file.lines {
-            lineCount += 1
-            rows.add(line, at: lineCount, of: 0, defaultTime: time)
-            if rows.count >= Self.linesPerStatement || rows.byteCount >= Self.bytesPerStatement { finishRows() }
-        }
-        finishRows()
+        let lines = Lines(of: file)
         let tail = file.entries.last.map { PostgresValue.bytes(Array($0.id.rawValue.utf8)) } ?? .null
         let first = [
             PostgresStatement(
@@ -45,13 +30,40 @@ struct SessionCreation {
                 VALUES ($1, 1, $2::bytea, $3, $4, $5, $6)
                 """,
                 [
-                    .uuid(session), tail, .integer(Int64(lineCount)), .integer(Int64(file.bytes.count)),
-                    .bool(file.bytes.last != UInt8(ascii: "\n")), .bool(hasRawLines),
+                    .uuid(session), tail, .integer(Int64(lines.count)), .integer(Int64(file.bytes.count)),
+                    .bool(file.bytes.last != UInt8(ascii: "\n")), .bool(lines.hasRaw),
                 ]),
             PostgresStatement(
                 "INSERT INTO leases (session_id, server_id, epoch) VALUES ($1, $2, 1)", [.uuid(session), .uuid(server)]),
         ]
-        self.statements = first + statements
+        statements = first + lines.statements
+    }
+
+    /// The lines of a session whose other rows are there.
+    static func lineStatements(of file: SessionFile) -> [PostgresStatement] { Lines(of: file).statements }
+
+    private struct Lines {
+        var statements: [PostgresStatement] = []
+        /// The header among them.
+        var count = 1
+        var hasRaw = false
+
+        init(of file: SessionFile) {
+            let session = file.header.id.uuid
+            var rows = EntryRows()
+            func finishRows() {
+                guard rows.count > 0 else { return }
+                hasRaw = hasRaw || rows.hasRawLines
+                statements.append(PostgresStatement(SessionCreation.lines, [.uuid(session)] + rows.parameters))
+                rows = EntryRows()
+            }
+            for line in file.lines {
+                count += 1
+                rows.add(line, at: count, of: 0, defaultTime: file.header.timestamp.milliseconds)
+                if rows.count >= linesPerStatement || rows.byteCount >= bytesPerStatement { finishRows() }
+            }
+            finishRows()
+        }
     }
 
     private static let lines = """

@@ -38,7 +38,7 @@ struct ServeCommand: AsyncParsableCommand {
 
     @Option(
         help: ArgumentHelp(
-            "jsonl or postgres (store.kind); postgres takes its address from TAU_POSTGRES_URL. Default: jsonl",
+            "jsonl, postgres or hybrid (store.kind); the database's address is TAU_POSTGRES_URL. Default: jsonl",
             valueName: "kind"))
     var store: String?
 

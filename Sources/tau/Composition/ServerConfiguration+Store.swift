@@ -1,11 +1,18 @@
 internal import Configuration
+internal import Glibc
 internal import TauKit
 internal import TauRuntime
 
 extension ServerConfiguration {
+    /// The names that S3's own clients use.
+    private static let archiveVariables = [
+        "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_REGION", "AWS_DEFAULT_REGION",
+        "AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3",
+    ]
+
     /// Takes what `store.kind` and `postgres.…` say.
     mutating func applyStore(_ settings: Settings) throws {
-        guard try settings.choice("store.kind", ["jsonl", "postgres"]) == "postgres" else { return }
+        guard let kind = try settings.choice("store.kind", ["jsonl", "postgres", "hybrid"]), kind != "jsonl" else { return }
         guard let url = settings.secret("postgres.url") else {
             throw ConfigurationFailure(
                 key: "postgres.url",
@@ -35,6 +42,18 @@ extension ServerConfiguration {
         tier.contextSeconds = try settings.integer("cache.contextTtlSeconds", 1...86_400) ?? tier.contextSeconds
         tier.redisMilliseconds = try settings.integer("cache.redisTimeoutMs", 1...60_000) ?? tier.redisMilliseconds
         tier.contextBytes = try settings.integer("cache.contextBytes", 0...(1 << 40)) ?? tier.contextBytes
+        tier.archiveURL = settings.string("archive.url")
+        let days = try settings.integer("archive.afterDays", 0...36_500) ?? 30
+        if kind == "hybrid" {
+            guard tier.archiveURL != nil else {
+                throw ConfigurationFailure(
+                    key: "archive.url",
+                    problem: "is missing: say where old sessions go, as in s3://bucket/prefix or file:///srv/archive")
+            }
+            tier.archiveAfterDays = days
+        }
+        archiveAfterDays = days
+        for name in Self.archiveVariables { tier.archiveVariables[name] = getenv(name).map { String(cString: $0) } }
         tier.recordedRuns = storage.recordedRuns
         tier.maxLineBytes = runtime.maxLineBytes
         postgres = tier

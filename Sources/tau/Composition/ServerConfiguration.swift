@@ -24,6 +24,8 @@ struct ServerConfiguration: Sendable {
     var storage = JSONLSettings()
     /// Where sessions and runs are in a database instead (`store.kind` postgres).
     var postgres: PostgresTier?
+    /// Days without an entry after which a sweep archives a session (`archive.afterDays`).
+    var archiveAfterDays = 30
     /// Sent with every request of a session that has no prompt of its own (`agent.systemPrompt`).
     var systemPrompt = ServerConfiguration.defaultSystemPrompt
     var runtime = RuntimeLimits()
