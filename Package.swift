@@ -220,7 +220,7 @@ let package = Package(
         .testTarget(
             name: "EndToEndTests",
             dependencies: [
-                "tau", "TauCore", "TauWire", "TauTestKit",
+                "tau", "TauCore", "TauPostgres", "TauWire", "TauTestKit",
                 .product(name: "AsyncHTTPClient", package: "async-http-client"),
                 .product(name: "NIOCore", package: "swift-nio"),
                 .product(name: "NIOHTTP1", package: "swift-nio"),

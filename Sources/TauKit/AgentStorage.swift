@@ -64,6 +64,10 @@ public struct AgentStorage: Sendable {
             for step in try await storage.migrate() {
                 logger.notice("the database's tables were changed", metadata: ["step": "\(step)"])
             }
+            if try await !storage.hasSynchronousStandby() {
+                logger.notice(
+                    "the database has no synchronous standby: a failover to another one may lose the last entries")
+            }
         } catch {
             try? await storage.close()
             throw error

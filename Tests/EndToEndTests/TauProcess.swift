@@ -24,6 +24,7 @@ final class TauProcess: Sendable {
         process.currentDirectoryURL = URL(fileURLWithPath: directory.path)
         var variables = Self.cleanEnvironment
         variables["TAU_AUTH_ADMIN_KEY"] = key
+        if TestDatabase.isEverywhere { variables.merge(try TestDatabase.variables(for: directory)) { _, new in new } }
         variables.merge(environment) { _, new in new }
         process.environment = variables
         let output = Pipe()

@@ -7,7 +7,6 @@ internal import TauPostgres
 /// tables are a function of the lines alone.
 struct PostgresCatalog: Sendable {
     private let pool: PostgresPool
-    /// Who answers questions: the pool itself, or a replica that has what was committed.
     let limits: SessionFile.Limits
 
     init(pool: PostgresPool, limits: SessionFile.Limits) {
@@ -51,7 +50,7 @@ struct PostgresCatalog: Sendable {
     // MARK: Asking
 
     /// One page of what the tables have.
-    func page(_ query: SessionQuery, from pool: PostgresPool? = nil) async throws(StoreError) -> SessionPage {
+    func page(_ query: SessionQuery, from reading: ReadPool) async throws(StoreError) -> SessionPage {
         let column = query.order == .updatedAt ? "updated_at" : "created_at"
         var conditions: [String] = []
         var parameters: [PostgresValue] = []
@@ -83,7 +82,10 @@ struct PostgresCatalog: Sendable {
             """, parameters)
         let summaries = try await storing { () throws(PostgresError) in
             var summaries: [SessionSummary] = []
-            for row in try await (pool ?? self.pool).query(statement, isRepeatable: true).rows {
+            let result = try await reading.read { pool throws(PostgresError) in
+                try await pool.query(statement, isRepeatable: true)
+            }
+            for row in result.rows {
                 let stored = StoredTotals(parsing: try row.bytes(2))
                 var summary = SessionSummary(
                     id: SessionID(unchecked: try row.text(0)), createdAt: Timestamp(milliseconds: try row.integer(1)),

@@ -10,6 +10,7 @@ internal import TauPostgres
 /// The right to write is a lease of this server, with an epoch that every append is checked against in its own transaction.
 package final class PostgresSessionStore: SessionStore {
     let pool: PostgresPool
+    private let reading: ReadPool
     let servers: ServerRegistry
     let settings: PostgresSettings
     let logger: Logger
@@ -22,10 +23,11 @@ package final class PostgresSessionStore: SessionStore {
     private let open = Mutex<[SessionID: (key: [UInt8], epoch: Int64)]>([:])
 
     init(
-        pool: PostgresPool, writer: BatchWriter, servers: ServerRegistry, messages: PeerMessages,
+        pool: PostgresPool, reading: ReadPool, writer: BatchWriter, servers: ServerRegistry, messages: PeerMessages,
         contexts: any ContextStore, bucket: (any ObjectBucket)?, settings: PostgresSettings, logger: Logger
     ) {
         self.pool = pool
+        self.reading = reading
         self.writer = writer
         self.servers = servers
         self.messages = messages
@@ -191,7 +193,7 @@ package final class PostgresSessionStore: SessionStore {
         guard let lease = results[0].rows.first else { return (nil, []) }
         let extent = try SessionContent.Extent(row)
         let epoch = try lease.integer(0)
-        guard !results[3].rows[0].isNull(0) else { return (epoch, try await read(session, extent)) }
+        guard !results[3].rows[0].isNull(0) else { return (epoch, try await read(session, extent, from: pool)) }
         return (epoch, Self.content(extent, lines: try results[3].rows[0].bytes(0)))
     }
 
@@ -205,7 +207,9 @@ package final class PostgresSessionStore: SessionStore {
         return content
     }
 
-    private func read(_ session: [UInt8], _ extent: SessionContent.Extent) async throws(PostgresError) -> [UInt8] {
+    private func read(
+        _ session: [UInt8], _ extent: SessionContent.Extent, from pool: PostgresPool
+    ) async throws(PostgresError) -> [UInt8] {
         var content: [UInt8] = []
         content.reserveCapacity(extent.byteCount)
         var reader = SessionContent.Reader(session: session, extent: extent)
@@ -281,7 +285,9 @@ package final class PostgresSessionStore: SessionStore {
             let source = try await archivedContent(archived)
             content = try await archiving { () throws(ObjectError) in try await source.all() }
         } else {
-            content = try await storing { () throws(PostgresError) in try await read(id.uuid, extent) }
+            content = try await storing { () throws(PostgresError) in
+                try await reading.read { pool throws(PostgresError) in try await read(id.uuid, extent, from: pool) }
+            }
         }
         return try JSONLSessionStore.parse(content, id, settings.limits)
     }
@@ -322,7 +328,7 @@ package final class PostgresSessionStore: SessionStore {
             }
         }
         let source = ExportSource(
-            SessionContent.Reader(session: session, extent: extent, pieceBytes: Self.exportPieceBytes), pool)
+            SessionContent.Reader(session: session, extent: extent, pieceBytes: Self.exportPieceBytes), reading)
         return SessionExport(byteCount: extent.byteCount) { offset throws(StoreError) in
             try await storing { () throws(PostgresError) in try await source.piece(at: offset) }
         }
@@ -332,7 +338,7 @@ package final class PostgresSessionStore: SessionStore {
 
     package func list(_ query: SessionQuery) async throws(StoreError) -> SessionPage {
         try await catalog.bringUpToDate()
-        return try await catalog.page(query)
+        return try await catalog.page(query, from: reading)
     }
 
     package func checkHealth() async throws(StoreError) {
@@ -368,13 +374,13 @@ private actor ArchiveExport {
 /// The pieces of a session on its way out, which are asked for one after the other.
 private actor ExportSource {
     private var reader: SessionContent.Reader
-    private let pool: PostgresPool
+    private let reading: ReadPool
     private var position = 0
     private var piece: [UInt8] = []
 
-    init(_ reader: SessionContent.Reader, _ pool: PostgresPool) {
+    init(_ reader: SessionContent.Reader, _ reading: ReadPool) {
         self.reader = reader
-        self.pool = pool
+        self.reading = reading
     }
 
     func piece(at offset: Int) async throws(PostgresError) -> ArraySlice<UInt8> {
@@ -384,9 +390,12 @@ private actor ExportSource {
         }
         while offset >= position + piece.count {
             position += piece.count
-            var ahead = reader
-            let next = try await ahead.next(pool)
-            reader = ahead
+            let reader = reader
+            let (next, ahead) = try await reading.read { pool throws(PostgresError) in
+                var ahead = reader
+                return (try await ahead.next(pool), ahead)
+            }
+            self.reader = ahead
             guard let next else {
                 throw PostgresError(.unexpectedValue, "a session ends before its end")
             }

@@ -12,6 +12,7 @@ package final class PostgresStorage: Sendable {
     package let peers: PostgresPeers
     package var archive: (any SessionArchive)? { sessions.archive }
     private let pool: PostgresPool
+    private let reading: ReadPool
     private let writer: BatchWriter
     private let servers: ServerRegistry
     private let redis: RedisClient?
@@ -25,6 +26,7 @@ package final class PostgresStorage: Sendable {
         pool = PostgresPool(settings.primary, limits: settings.pool) { notice in
             logger.debug("the database says something", metadata: ["notice": "\(notice)"])
         }
+        reading = ReadPool(primary: pool, settings: settings, logger: logger)
         servers = ServerRegistry(pool: pool, settings: settings)
         do throws(SystemError) {
             writer = try BatchWriter(
@@ -44,7 +46,7 @@ package final class PostgresStorage: Sendable {
         let messages = PeerMessages(
             pool: pool, server: servers.id, waitMilliseconds: settings.handoverMilliseconds)
         sessions = PostgresSessionStore(
-            pool: pool, writer: writer, servers: servers, messages: messages, contexts: contexts,
+            pool: pool, reading: reading, writer: writer, servers: servers, messages: messages, contexts: contexts,
             bucket: settings.archive?.bucket,
             settings: settings, logger: logger)
         peers = PostgresPeers(
@@ -55,6 +57,16 @@ package final class PostgresStorage: Sendable {
     /// Brings the tables to this version; answers the names of the steps that were missing.
     @discardableResult
     package func migrate() async throws(StoreError) -> [String] { try await PostgresMigrations(pool).run() }
+
+    /// Whether every commit is on a second machine before it is acknowledged; without, a failover may lose the last ones.
+    package func hasSynchronousStandby() async throws(StoreError) -> Bool {
+        try await storing { () throws(PostgresError) in
+            let statement = PostgresStatement(
+                "SELECT current_setting('synchronous_standby_names') <> '' AND current_setting('synchronous_commit') IN ('on', 'remote_apply')"
+            )
+            return try await pool.query(statement, isRepeatable: true).rows[0].bool(0)
+        }
+    }
 
     /// The same as a store of its own, for the time before there are tables.
     package static func migrate(
@@ -75,6 +87,7 @@ package final class PostgresStorage: Sendable {
     package func maintain() async {
         await withTaskGroup(of: Void.self) { group in
             group.addTask { await self.pool.maintain() }
+            group.addTask { await self.reading.maintain() }
             group.addTask {
                 await self.repeatedly(every: self.servers.renewalSeconds, "this server's leases") {
                     () throws(StoreError) in try await self.peers.renewLeases()
@@ -138,7 +151,11 @@ package final class PostgresStorage: Sendable {
         } catch {
             result = .failure(error)
         }
+        await reading.close()
         await pool.close()
         try result.get()
     }
+
+    /// Reads that the replica has answered, and how often it was too late or did not answer.
+    var readStatus: ReadPool.Status { reading.status }
 }
