@@ -52,6 +52,8 @@ public struct PostgresTier: Sendable {
     public var recordedRuns = 10_000
     /// Bytes of one line of a session (`sessions.maxLineBytes`).
     public var maxLineBytes = JSONLSettings().maxLineBytes
+    /// A file by which this server is known again after a restart, so that it need not wait for what it held itself; nil for none.
+    public var identityPath: String?
     /// This server's name, shown on runs.
     public var node: String
 
@@ -79,6 +81,7 @@ public struct PostgresTier: Sendable {
             try OpenBucket(url: url, threads: BlockingThreads(count: 4)) { archiveVariables[$0] }
         }
         settings.archiveAfterDays = archiveAfterDays
+        settings.identity = identityPath.flatMap { ProcessIdentity(path: $0) }
         settings.contextSeconds = contextSeconds
         settings.redisMilliseconds = redisMilliseconds
         settings.contextBytes = contextBytes

@@ -8,6 +8,8 @@ package final class PostgresRunStore: RunStore {
     private let pool: PostgresPool
     private let writer: BatchWriter
     private let servers: ServerRegistry
+    /// Set once the runs that a process before this one has left under the same id are taken up.
+    private let hasLooked = Mutex(false)
 
     init(pool: PostgresPool, writer: BatchWriter, servers: ServerRegistry) {
         self.pool = pool
@@ -56,16 +58,20 @@ package final class PostgresRunStore: RunStore {
     /// Takes over the runs of servers that are not at work any more. Each run is given to one server only.
     package func unfinishedRecords() async throws(StoreError) -> [RunRecord] {
         try await servers.register()
+        let isFirst = hasLooked.withLock { hasLooked in
+            defer { hasLooked = true }
+            return !hasLooked
+        }
         return try await records(
             """
             WITH orphan AS (
                 UPDATE runs SET server_id = $1
-                WHERE NOT is_final AND (server_id IS NULL
+                WHERE NOT is_final AND (server_id IS NULL OR (server_id = $1 AND $2)
                     OR NOT EXISTS (SELECT FROM servers WHERE id = server_id AND expires_at > now()))
                 RETURNING id, record
             )
             SELECT record FROM orphan ORDER BY id
-            """, .uuid(servers.id))
+            """, .uuid(servers.id), .bool(isFirst && servers.hasPredecessor))
     }
 
     private func records(_ text: String, _ parameters: PostgresValue...) async throws(StoreError) -> [RunRecord] {

@@ -2,6 +2,7 @@ package import TauCore
 package import TauObjects
 package import TauPostgres
 package import TauRedis
+package import TauSystem
 
 /// How the PostgreSQL tier works.
 package struct PostgresSettings: Sendable {
@@ -29,6 +30,8 @@ package struct PostgresSettings: Sendable {
     /// Records of ended runs that are kept.
     package var recordedRuns = 10_000
     package var limits = SessionFile.Limits()
+    /// What makes this server known again after a restart, so that it need not wait for its own leases; nil for a new one each time.
+    package var identity: ProcessIdentity?
     /// This server's name.
     package var node: String
 

@@ -2,18 +2,23 @@ internal import Logging
 internal import Synchronization
 internal import TauCore
 internal import TauPostgres
+internal import TauSystem
 
 /// This server among those that share the database: it is at work for as long as its row says so, on the database's clock. With the
 /// row's time its leases and runs end.
 final class ServerRegistry: Sendable {
     let id: [UInt8]
+    /// Whether a process before this one may have left runs under the same id.
+    var hasPredecessor: Bool { identity != nil }
+    private let identity: ProcessIdentity?
     private let name: String
     private let pool: PostgresPool
     private let leaseSeconds: Int
     private let isRegistered = Mutex(false)
 
     init(pool: PostgresPool, settings: PostgresSettings) {
-        id = (0..<16).map { _ in UInt8.random(in: .min ... .max) }
+        identity = settings.identity
+        id = identity?.bytes ?? (0..<16).map { _ in UInt8.random(in: .min ... .max) }
         name = settings.node
         leaseSeconds = settings.leaseSeconds
         self.pool = pool

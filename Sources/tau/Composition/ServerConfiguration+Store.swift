@@ -56,6 +56,7 @@ extension ServerConfiguration {
         for name in Self.archiveVariables { tier.archiveVariables[name] = getenv(name).map { String(cString: $0) } }
         tier.recordedRuns = storage.recordedRuns
         tier.maxLineBytes = runtime.maxLineBytes
+        tier.identityPath = dataDirectory + "/server.id"
         postgres = tier
     }
 }
