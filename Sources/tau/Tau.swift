@@ -14,7 +14,7 @@ struct Tau: AsyncParsableCommand {
         version: "tau \(TauVersion.current)",
         subcommands: [
             ServeCommand.self, RunCommand.self, SessionsCommand.self, RunsCommand.self, StoreCommand.self,
-            BenchCommand.self,
+            ArchiveCommand.self, BenchCommand.self,
             VersionCommand.self,
         ])
 

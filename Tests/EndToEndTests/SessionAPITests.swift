@@ -199,7 +199,7 @@ import Testing
         #expect(try await client.get("/sessions")["data"] == [])
     }
 
-    @Test func `the files are the owner's alone`() async throws {
+    @Test(.enabled(if: TestDatabase.isOfFiles)) func `the files are the owner's alone`() async throws {
         let server = try TauProcess()
         defer { server.stop() }
         let id = try await APIClient(server).newSession()
@@ -211,7 +211,7 @@ import Testing
         #expect(try mode("sessions/\(id).jsonl") == 0o600)
     }
 
-    @Test func `a session that another process writes is a conflict`() async throws {
+    @Test(.enabled(if: TestDatabase.isOfFiles)) func `a session that another process writes is a conflict`() async throws {
         let server = try TauProcess()
         defer { server.stop() }
         let id = try await APIClient(server).newSession()

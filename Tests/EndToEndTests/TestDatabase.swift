@@ -8,6 +8,9 @@ enum TestDatabase {
     /// Set where all servers of a test run are to do so (`TAU_TEST_STORE=postgres`).
     static let isEverywhere = ProcessInfo.processInfo.environment["TAU_TEST_STORE"] == "postgres"
 
+    /// For tests of the files that other stores do not have.
+    static var isOfFiles: Bool { !isEverywhere }
+
     static let server = Result { try PostgresServer() }
     private static let made = Mutex<[String: String]>([:])
 

@@ -118,7 +118,7 @@ import Testing
         #expect(try TauProcess.command(["store", "check", "--data-dir", "nowhere"], in: path).code == 74)
     }
 
-    @Test func `the catalogue is rebuilt beside a running server`() async throws {
+    @Test(.enabled(if: TestDatabase.isOfFiles)) func `the catalogue is rebuilt beside a running server`() async throws {
         let directory = try TemporaryDirectory()
         let server = try TauProcess(in: directory)
         defer { server.stop() }

@@ -73,7 +73,8 @@ import Testing
         try await second.close()
     }
 
-    @Test func `a server that is not heard of loses its sessions, and an append under its epoch is refused`() async throws
+    @Test func `a server that is not heard of loses its sessions, and an append under its epoch is refused`()
+        async throws
     {
         let database = try await TestDatabase()
         let (first, second) = (try await database.storage("first"), try await database.storage("second"))

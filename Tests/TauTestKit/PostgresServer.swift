@@ -10,27 +10,50 @@ public final class PostgresServer: Sendable {
     public static let password = "secret-of-the-tests"
 
     /// Makes a cluster and starts it. Blocks for about a second.
-    public init(settings: [String] = []) throws {
-        guard let programs = Self.programs else {
-            throw BuiltPrograms.Failure(description: "PostgreSQL is not installed: run the tests with `make test`")
-        }
-        let port = Int.random(in: 20_000...50_000)
-        self.port = port
-        process = try ServerProcess(
-            "postgres", program: programs + "/postgres", ready: "ready to accept connections", stopSignal: SIGQUIT
-        ) { directory in
+    public convenience init(settings: [String] = []) throws {
+        let programs = try Self.programsDirectory()
+        try self.init(settings: settings) { directory in
             try ServerProcess.run(
                 programs + "/initdb",
                 [
                     "-D", directory + "/data", "-A", "scram-sha-256", "-U", "tau", "--no-sync", "-E", "UTF8",
                     "--locale=C.UTF-8", "--pwfile=/dev/fd/3",
                 ], input: Self.password)
+        }
+    }
+
+    /// Starts a standby of another server, which goes on to follow it.
+    public convenience init(copying primary: PostgresServer) throws {
+        let programs = try Self.programsDirectory()
+        try self.init(settings: ["hot_standby=on"]) { directory in
+            try ServerProcess.run(
+                programs + "/pg_basebackup",
+                ["-D", directory + "/data", "-d", primary.url(), "-R", "-X", "stream", "-c", "fast", "--no-sync"],
+                input: "")
+        }
+    }
+
+    private init(settings: [String], prepare: (_ directory: String) throws -> Void) throws {
+        let programs = try Self.programsDirectory()
+        let port = Int.random(in: 20_000...50_000)
+        self.port = port
+        process = try ServerProcess(
+            "postgres", program: programs + "/postgres", ready: "ready to accept", stopSignal: SIGQUIT
+        ) { directory in
+            try prepare(directory)
             let options = [
                 "listen_addresses=127.0.0.1", "port=\(port)", "unix_socket_directories=\(directory)", "fsync=off",
                 "max_connections=50",
             ]
             return ["-D", directory + "/data"] + (options + settings).flatMap { ["-c", $0] }
         }
+    }
+
+    static func programsDirectory() throws -> String {
+        guard let programs else {
+            throw BuiltPrograms.Failure(description: "PostgreSQL is not installed: run the tests with `make test`")
+        }
+        return programs
     }
 
     /// Where Debian keeps the programs, newest version first; nil if there are none.

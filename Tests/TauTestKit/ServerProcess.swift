@@ -115,7 +115,8 @@ public final class ServerProcess: Sendable {
     }()
 
     /// Runs a program as the server's user to its end, with `input` as descriptor 3.
-    static func run(_ program: String, _ arguments: [String], input: String) throws {
+    @discardableResult
+    static func run(_ program: String, _ arguments: [String], input: String) throws -> String {
         let pipe = try TauSystem.Pipe()
         let file = try memoryFile(Array(input.utf8))
         var request = ChildRequest(
@@ -128,6 +129,7 @@ public final class ServerProcess: Sendable {
         guard child.reap() == .code(0) else {
             throw BuiltPrograms.Failure(description: "\(program): \(String(decoding: output, as: UTF8.self))")
         }
+        return String(decoding: output, as: UTF8.self)
     }
 
     /// nil where the tests are not root.

@@ -31,7 +31,7 @@ import Testing
         "TauSystem": ["CTauSystem", "Dispatch", "Glibc", "NIOConcurrencyHelpers", "NIOPosix", "Synchronization"],
         "TauPostgres": ["TauSystem", "CPostgres", "Glibc", "Synchronization"],
         "TauObjects": [
-            "TauSystem", "AsyncHTTPClient", "Crypto", "NIOCore", "NIOHTTP1", "Synchronization",
+            "TauSystem", "AsyncHTTPClient", "Crypto", "Glibc", "NIOCore", "NIOHTTP1", "Synchronization",
         ],
         "TauRedis": ["NIOCore", "NIOPosix", "NIOSSL", "Synchronization"],
         "TauProviders": [
@@ -114,7 +114,7 @@ import Testing
 
     @Test func `tests that block have threads of their own`() throws {
         let blocking = [
-            "Process(", "CrashWriter(", "SmallDisk(", "AttackScene(", "BuiltPrograms.run(", "PostgresServer(", "RedisServer(", "ObjectServer(", "AnsweringServer(",
+            "Process(", "CrashWriter(", "SmallDisk(", "AttackScene(", "BuiltPrograms.run(", "PostgresServer(", "PostgresCluster(", "TestDatabase()", "RedisServer(", "ObjectServer(", "AnsweringServer(",
         ]
         for source in try Self.sources("Tests") where source.module != "TidyTests" {
             let text = source.lines.joined(separator: "\n")

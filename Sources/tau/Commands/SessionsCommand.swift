@@ -5,7 +5,7 @@ internal import TauCore
 struct SessionsCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "sessions",
-        abstract: "List, show, branch, fork, compact, label, rename, export, import and delete sessions.",
+        abstract: "List, show, branch, fork, compact, label, rename, export, import, archive and delete sessions.",
         discussion: """
             EXAMPLES
               tau sessions list
@@ -15,7 +15,8 @@ struct SessionsCommand: AsyncParsableCommand {
         subcommands: [
             List.self, Show.self, Tree.self, SessionsBranchCommand.self, SessionsForkCommand.self,
             SessionsCompactCommand.self, SessionsLabelCommand.self, SessionsRenameCommand.self,
-            SessionsExportCommand.self, SessionsImportCommand.self, SessionsDeleteCommand.self,
+            SessionsExportCommand.self, SessionsImportCommand.self, SessionsArchiveCommand.self,
+            SessionsRestoreCommand.self, SessionsDeleteCommand.self,
         ])
 
     struct List: AsyncParsableCommand {

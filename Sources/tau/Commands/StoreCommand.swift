@@ -8,16 +8,18 @@ internal import TauSystem
 /// `tau store`: looking after the files.
 struct StoreCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "store", abstract: "Check and repair session files, rebuild the catalogue.",
+        commandName: "store",
+        abstract: "Check and repair session files, move sessions between stores, rebuild the catalogue.",
         discussion: """
             These commands work on the data directory itself, whether a server runs on it or not.
 
             EXAMPLES
               tau store check
               tau store check 01a20aeb-… --repair
+              tau store migrate --from jsonl --to postgres
               tau store rebuild
             """,
-        subcommands: [StoreCheckCommand.self, StoreRebuildCommand.self])
+        subcommands: [StoreCheckCommand.self, StoreMigrateCommand.self, StoreRebuildCommand.self])
 }
 
 /// Where the files are.
@@ -28,10 +30,12 @@ struct StoreOptions: ParsableArguments {
     @Option(help: ArgumentHelp("The configuration file. Default: tau.yaml", valueName: "file"))
     var config: String?
 
-    func load() async throws -> ServerConfiguration {
+    /// `storeKind` goes before what is configured.
+    func load(storeKind: String? = nil) async throws -> ServerConfiguration {
         var overrides = ServerConfiguration.Overrides()
         overrides.configurationFile = config
         overrides.set("data.dir", dataDir)
+        overrides.set("store.kind", storeKind)
         return try await ServerConfiguration.load(overrides)
     }
 }

@@ -9,7 +9,8 @@ final class ProgressLine: Sendable {
 
     init(_ noun: String) { self.noun = noun }
 
-    func show(_ done: Int, of count: Int) {
+    /// `count` is how many there are, where that is known.
+    func show(_ done: Int, of count: Int? = nil) {
         guard Terminal.errorsAreTerminal else { return }
         let now = monotonicMilliseconds()
         let isDue = lastShown.withLock { last in
@@ -17,7 +18,7 @@ final class ProgressLine: Sendable {
             last = now
             return true
         }
-        if isDue { Terminal.noteWithoutEnd("\r\(done) of \(count) \(noun)") }
+        if isDue { Terminal.noteWithoutEnd("\r\(done)\(count.map { " of \($0)" } ?? "") \(noun)") }
     }
 
     /// Takes the line away.
