@@ -23,7 +23,7 @@ torture:
 
 ## Measure the figures of the README on this machine.
 bench: build
-	$(TAU) bench
+	scripts/bench.sh $(TAU)
 
 ## Start a server, let the agent use two tools, show what came of it, stop the server.
 demo: build

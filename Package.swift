@@ -118,7 +118,8 @@ let package = Package(
         .target(
             name: "TauKit",
             dependencies: [
-                "TauCore", "TauObjects", "TauPostgres", "TauProviders", "TauRedis", "TauRuntime", "TauStorage", "TauSystem", "TauTools",
+                "TauCore", "TauObjects", "TauPostgres", "TauProviders", "TauRedis", "TauRuntime", "TauStorage",
+                "TauSystem", "TauTools",
                 .product(name: "Logging", package: "swift-log"),
                 .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
             ],
@@ -229,7 +230,8 @@ let package = Package(
         .testTarget(
             name: "TauStorageTests",
             dependencies: [
-                "TauStorage", "TauRuntime", "TauObjects", "TauPostgres", "TauRedis", "TauSystem", "TauCore", "TauTestKit", "CrashWriter",
+                "TauStorage", "TauRuntime", "TauObjects", "TauPostgres", "TauRedis", "TauSystem", "TauCore",
+                "TauTestKit", "CrashWriter",
                 .product(name: "Logging", package: "swift-log"),
             ],
             swiftSettings: settings),

@@ -37,7 +37,7 @@ public final class Agent: Sendable {
     }
 
     /// What works in the background, in the order in which it starts; to be stopped from the last to the first.
-    public var services: [any Service] { 
+    public var services: [any Service] {
         [StorageUpkeep(storage: storage), PeerService(runtime), runtime.supervisor]
     }
 

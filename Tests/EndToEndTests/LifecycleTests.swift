@@ -130,7 +130,8 @@ import Testing
         #expect(entries.dropFirst().allSatisfy { ids.contains($0["parentId"]?.string ?? "") })
     }
 
-    @Test(.enabled(if: TestDatabase.isOfFiles)) func `a torn tail is cut off, logged, and the next answer is saved behind it`() async throws {
+    @Test(.enabled(if: TestDatabase.isOfFiles))
+    func `a torn tail is cut off, logged, and the next answer is saved behind it`() async throws {
         let server = try TauProcess()
         let session = try await APIClient(server).newSession()
         _ = try await APIClient(server).run("Hello.", in: session)

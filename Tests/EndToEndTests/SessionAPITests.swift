@@ -211,7 +211,9 @@ import Testing
         #expect(try mode("sessions/\(id).jsonl") == 0o600)
     }
 
-    @Test(.enabled(if: TestDatabase.isOfFiles)) func `a session that another process writes is a conflict`() async throws {
+    @Test(.enabled(if: TestDatabase.isOfFiles)) func `a session that another process writes is a conflict`()
+        async throws
+    {
         let server = try TauProcess()
         defer { server.stop() }
         let id = try await APIClient(server).newSession()

@@ -66,7 +66,7 @@ import Testing
         let cases: [(variables: [String: String], code: Int32, text: String)] = [
             ([:], 78, "postgres.url"),
             (["TAU_POSTGRES_URL": "postgres://u:hidden-one@127.0.0.1:1/x"], 1, "the database"),
-            (["TAU_POSTGRES_URL": "postgres://u:hidden-one@h:x/y"], 1, "URL"),
+            (["TAU_POSTGRES_URL": "postgres://u:hidden-one@[h/y"], 1, "URL"),
             (["TAU_POSTGRES_URL": "postgres://h/y", "TAU_REDIS_URL": "nonsense"], 1, "Redis"),
         ]
         for (variables, code, text) in cases {

@@ -42,12 +42,16 @@ import Testing
             "TauCore", "TauSystem", "CTauSystem", "CSeccomp", "CUnicode", "CTauPattern", "Glibc", "Logging",
             "Synchronization",
         ],
-        "TauStorage": ["TauCore", "TauObjects", "TauPostgres", "TauRedis", "TauSystem", "Crypto", "GRDB", "Glibc", "Logging", "Synchronization"],
+        "TauStorage": [
+            "TauCore", "TauObjects", "TauPostgres", "TauRedis", "TauSystem", "Crypto", "GRDB", "Glibc", "Logging",
+            "Synchronization",
+        ],
         "TauLimits": ["TauCore", "Crypto", "Glibc"],
         "TauTelemetry": ["TauCore", "Glibc", "Logging", "Synchronization"],
         "TauRuntime": ["TauCore", "Logging", "ServiceLifecycle", "Synchronization"],
         "TauKit": [
-            "TauCore", "TauObjects", "TauPostgres", "TauProviders", "TauRedis", "TauRuntime", "TauStorage", "TauSystem", "TauTools", "Logging",
+            "TauCore", "TauObjects", "TauPostgres", "TauProviders", "TauRedis", "TauRuntime", "TauStorage", "TauSystem",
+            "TauTools", "Logging",
             "ServiceLifecycle",
         ],
         "TauHTTP": [
@@ -114,7 +118,8 @@ import Testing
 
     @Test func `tests that block have threads of their own`() throws {
         let blocking = [
-            "Process(", "CrashWriter(", "SmallDisk(", "AttackScene(", "BuiltPrograms.run(", "PostgresServer(", "PostgresCluster(", "TestDatabase()", "RedisServer(", "ObjectServer(", "AnsweringServer(",
+            "Process(", "CrashWriter(", "SmallDisk(", "AttackScene(", "BuiltPrograms.run(", "PostgresServer(",
+            "PostgresCluster(", "TestDatabase()", "RedisServer(", "ObjectServer(", "AnsweringServer(",
         ]
         for source in try Self.sources("Tests") where source.module != "TidyTests" {
             let text = source.lines.joined(separator: "\n")

@@ -10,7 +10,8 @@ public protocol SessionArchive: Sendable {
     /// Archives what nobody has added to for so many days, and finishes what a crash has left half done. Only one server does so at
     /// a time: nil where another one does. `progress` hears of each session; with `isTrial` nothing is moved.
     func sweep(
-        afterDays days: Int, isTrial: Bool, progress: @Sendable (_ done: Int, _ count: Int, SessionID, StoreError?) -> Void
+        afterDays days: Int, isTrial: Bool,
+        progress: @Sendable (_ done: Int, _ count: Int, SessionID, StoreError?) -> Void
     ) async throws(StoreError) -> Int?
 }
 

@@ -19,10 +19,16 @@ struct PostgresCatalog: Sendable {
     /// Sessions that are read in one transaction.
     private static let sessionsPerTransaction = 50
 
-    /// Reads what has been appended up to now.
-    func bringUpToDate() async throws(StoreError) {
+    /// Reads what has been appended up to now; with `quietSeconds` only where nothing has come for so long, so that sessions at work
+    /// are read in larger pieces.
+    func bringUpToDate(quietSeconds: Int = 0) async throws(StoreError) {
         try await storing { () throws(PostgresError) in
-            let stale = PostgresStatement("SELECT session_id FROM session_heads WHERE is_stale ORDER BY session_id")
+            let stale = PostgresStatement(
+                """
+                SELECT session_id FROM session_heads
+                WHERE is_stale AND ($1 = 0 OR appended_at < now() - make_interval(secs => $1))
+                ORDER BY session_id
+                """, [.double(Double(quietSeconds))])
             var ids: [[UInt8]] = []
             for row in try await pool.query(stale, isRepeatable: true).rows { ids.append(try row.bytes(0)) }
             try await update(ids)

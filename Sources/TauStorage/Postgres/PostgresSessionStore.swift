@@ -303,6 +303,11 @@ package final class PostgresSessionStore: SessionStore {
         return context
     }
 
+    /// What the cache has; nil where it has nothing.
+    package func cachedContext(of id: SessionID, leaf: EntryID) async -> ModelContext? {
+        await contexts.context(of: leaf, in: id)
+    }
+
     /// The session's leaf, where it is known without reading the session.
     private func currentLeaf(of id: SessionID) async throws(StoreError) -> EntryID? {
         let statement = PostgresStatement(

@@ -95,7 +95,7 @@ package final class PostgresStorage: Sendable {
             }
             group.addTask {
                 await self.repeatedly(every: Self.upkeepSeconds, "the list of sessions") { () throws(StoreError) in
-                    try await self.sessions.catalog.bringUpToDate()
+                    try await self.sessions.catalog.bringUpToDate(quietSeconds: Self.quietSeconds)
                 }
             }
             group.addTask {
@@ -122,6 +122,7 @@ package final class PostgresStorage: Sendable {
     }
 
     private static let upkeepSeconds = 2
+    private static let quietSeconds = 5
     private static let sweepSeconds = 3600
     private static let cleaningSeconds = 60
 

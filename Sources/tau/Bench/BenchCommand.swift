@@ -8,13 +8,15 @@ struct BenchCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "bench", abstract: "Measure this machine: turns, contexts, appends, start.",
         discussion: """
-            Starts servers of its own on directories of its own and removes them afterwards. Takes about a minute.
+            Starts servers of its own on directories of its own and removes them afterwards. Takes some minutes. With a PostgreSQL its
+            tier is measured, too; `growth` only where it is asked for: it fills a database of 10,000,000 entries.
             Timings of one run are compared within that run: the disk's own rate is measured beside what depends on it.
 
             EXAMPLES
               tau bench
               tau bench --json > figures.json
               tau bench --only context --only open
+              tau bench --only growth --postgres-url postgres://tau@127.0.0.1/postgres
             """)
 
     @Flag(help: "One JSON object instead of a table.")
@@ -28,15 +30,20 @@ struct BenchCommand: AsyncParsableCommand {
             "A PostgreSQL on which databases may be made, for `postgres` (TAU_POSTGRES_URL)", valueName: "url"))
     var postgresURL: String?
 
+    private var url: String? { postgresURL ?? getenv("TAU_POSTGRES_URL").map { String(cString: $0) } }
+
     static let names = [
         "append", "context", "open", "list", "sessions", "start", "turn", "parse", "loop", "waiting", "wire", "tools",
-        "search", "postgres",
+        "search", "postgres", "tiers", "growth",
     ]
 
     func run() async throws {
         for name in only where !Self.names.contains(name) {
             throw ValidationError(
                 "there is no measurement \"\(name)\"; there are \(Self.names.joined(separator: ", "))")
+        }
+        if !only.isEmpty, Set(only).isSubset(of: ["postgres", "tiers", "growth"]), url == nil {
+            throw ValidationError("this needs a PostgreSQL: --postgres-url, or TAU_POSTGRES_URL")
         }
         let directory = try BenchDirectory()
         var figures: [Figure] = []
@@ -61,10 +68,15 @@ struct BenchCommand: AsyncParsableCommand {
         try await measure("tools") { try await ToolBench(directory).commands() }
         try await measure("tools") { try await ToolBench(directory).files() }
         try await measure("search") { try await ToolBench(directory).search() }
-        if let url = postgresURL ?? getenv("TAU_POSTGRES_URL").map({ String(cString: $0) }) {
+        if let url {
             try await measure("postgres") { try await PostgresBench(directory, url: url).appends() }
             try await measure("postgres") { try await PostgresBench(directory, url: url).loads() }
             try await measure("postgres") { try await PostgresBench(directory, url: url).turns() }
+            try await measure("tiers") { try await PostgresBench(directory, url: url).contexts() }
+            try await measure("tiers") { try await PostgresBench(directory, url: url).archive() }
+            if only.contains("growth") {
+                try await measure("growth") { try await PostgresBench(directory, url: url).growth() }
+            }
         }
         if json {
             let members = figures.map { JSONObject.Member(key: $0.name, value: $0.json) }

@@ -8,10 +8,10 @@ internal import TauSystem
 
 /// The PostgreSQL tier, beside what pgbench gets out of the same server in the same run.
 struct PostgresBench {
-    private let directory: BenchDirectory
+    let directory: BenchDirectory
     /// A server on which databases may be made.
     private let url: String
-    private let clock = ContinuousClock()
+    let clock = ContinuousClock()
 
     init(_ directory: BenchDirectory, url: String) {
         self.directory = directory
@@ -69,8 +69,11 @@ struct PostgresBench {
                 Timings(zip(pair.tau, pair.pgbench).map { $0 / $1 }).percentile(0.5)
             }
             return [
-                Figure("pgbench: one row of 500 B a commit, best of 20 and 50 clients", Timings(many.pgbench).percentile(0.5), "/s"),
-                Figure("PostgreSQL: 100 sessions, 100 appenders", Timings(many.tau).percentile(0.5), "/s", atLeast: 50_000),
+                Figure(
+                    "pgbench: one row of 500 B a commit, best of 20 and 50 clients",
+                    Timings(many.pgbench).percentile(0.5), "/s"),
+                Figure(
+                    "PostgreSQL: 100 sessions, 100 appenders", Timings(many.tau).percentile(0.5), "/s", atLeast: 50_000),
                 Figure("PostgreSQL: the same, p50", Timings(many.timings).percentile(0.5), "ms"),
                 Figure("PostgreSQL: the same, p99", Timings(many.timings).percentile(0.99), "ms", atMost: 10),
                 Figure("PostgreSQL: the same ÷ pgbench", ratio((many.tau, many.pgbench)), "×", atLeast: 3.5),
@@ -81,7 +84,7 @@ struct PostgresBench {
         }
     }
 
-    private func live(_ id: String, in storage: PostgresStorage) async throws -> LiveSession {
+    func live(_ id: String, in storage: PostgresStorage) async throws -> LiveSession {
         let file = StoreBench.session(10, id: id)
         try await storage.sessions.create(file)
         return LiveSession(

@@ -12,7 +12,9 @@ extension ServerConfiguration {
 
     /// Takes what `store.kind` and `postgres.…` say.
     mutating func applyStore(_ settings: Settings) throws {
-        guard let kind = try settings.choice("store.kind", ["jsonl", "postgres", "hybrid"]), kind != "jsonl" else { return }
+        guard let kind = try settings.choice("store.kind", ["jsonl", "postgres", "hybrid"]), kind != "jsonl" else {
+            return
+        }
         guard let url = settings.secret("postgres.url") else {
             throw ConfigurationFailure(
                 key: "postgres.url",
