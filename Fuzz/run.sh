@@ -67,3 +67,4 @@ fuzz ModelAnswerFuzzer "$providers"/HTTP/{AnswerDecoder,ErrorAnswer,ContextOverf
     "$providers"/OpenAI/Chat{Answer,ToolCalls,Request,Compatibility}.swift "$providers"/Catalog/ProvidersConfiguration.swift \
     "$providers"/Catalog/ModelTier.swift \
     "$providers"/Anthropic/Messages{Answer,Request}.swift "$providers"/Transcript/*.swift
+fuzz RedisReplyFuzzer Sources/TauRedis/Redis{Reply,Configuration}.swift

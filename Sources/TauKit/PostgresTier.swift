@@ -26,6 +26,8 @@ public struct PostgresTier: Sendable {
     public var maxBatchEntries = 100
     /// Milliseconds that a batch waits for more (`postgres.batch.maxDelayMs`).
     public var maxBatchDelayMilliseconds = 0
+    /// Connections that write at the same time (`postgres.batch.connections`).
+    public var batchConnections = 2
     /// Appends that wait for the database (`postgres.batch.maxWaiting`).
     public var maxWaitingAppends = 20_000
     /// Seconds after which a server that is not heard of has lost its sessions and runs (`postgres.leaseSeconds`).
@@ -72,6 +74,7 @@ public struct PostgresTier: Sendable {
         settings.pool.waitMilliseconds = waitMilliseconds
         settings.batch.maxEntries = maxBatchEntries
         settings.batch.maxDelayMilliseconds = maxBatchDelayMilliseconds
+        settings.batch.connections = batchConnections
         settings.batch.maxWaiting = maxWaitingAppends
         settings.leaseSeconds = leaseSeconds
         settings.handoverMilliseconds = handoverMilliseconds

@@ -95,14 +95,28 @@ package final class PostgresPool: Sendable {
     package func query(
         _ statement: PostgresStatement, isRepeatable: Bool = false
     ) async throws(PostgresError) -> PostgresResult {
-        do throws(PostgresError) {
-            return try await withConnection { connection throws(PostgresError) in try await connection.query(statement)
+        try await run([statement], isAtomic: true, isRepeatable: isRepeatable)[0].get()
+    }
+
+    /// Runs statements in one round trip, as `PostgresConnection.run`, with the same second try.
+    package func run(
+        _ statements: [PostgresStatement], isAtomic: Bool, isRepeatable: Bool = false
+    ) async throws(PostgresError) -> [Result<PostgresResult, PostgresError>] {
+        var mayRepeat = isRepeatable
+        // After a restart of the server every idle connection is found broken, one after the other.
+        for _ in 0..<limits.maxConnections {
+            do throws(PostgresError) {
+                return try await withConnection { connection throws(PostgresError) in
+                    try await connection.run(statements, isAtomic: isAtomic)
+                }
+            } catch {
+                guard case .connectionLost(let wasSent) = error.code, !wasSent || mayRepeat else { throw error }
+                if wasSent { mayRepeat = false }
+                state.withLock { $0.counts.retried += 1 }
             }
-        } catch {
-            guard case .connectionLost(let wasSent) = error.code, !wasSent || isRepeatable else { throw error }
-            state.withLock { $0.counts.retried += 1 }
-            return try await withConnection { connection throws(PostgresError) in try await connection.query(statement)
-            }
+        }
+        return try await withConnection { connection throws(PostgresError) in
+            try await connection.run(statements, isAtomic: isAtomic)
         }
     }
 

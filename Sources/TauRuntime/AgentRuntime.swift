@@ -166,14 +166,13 @@ public final class AgentRuntime: Sendable {
     }
 
     public func session(_ id: SessionID) async throws(RuntimeError) -> SessionView {
-        let (summary, run) = try await withReading(id) { session in
-            (session.read { $0.summary }, session.activeRun)
+        guard await isReadFromStore(id) else {
+            return try await withSession(id) { session in
+                SessionView(summary: session.read { $0.summary }, activeRun: session.activeRun)
+            }
         }
-        var view = SessionView(summary: summary, activeRun: run)
-        guard peers != nil, run == nil else { return view }
-        view.activeRun = try await activeRuns(of: [id])[id]
-        view.summary.tier = try await storing { () throws(StoreError) in try await store.tier(of: id) }
-        return view
+        let summary = try await storing { () throws(StoreError) in try await store.summary(of: id) }
+        return SessionView(summary: summary, activeRun: try await activeRuns(of: [id])[id])
     }
 
     public func listSessions(

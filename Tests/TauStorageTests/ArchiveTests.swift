@@ -76,7 +76,7 @@ import Testing
         #expect(try await scene.count("archive_garbage") == 0)
         #expect(try await storage.sessions.export(id).bytes() == file.bytes)
         #expect(try await storage.sessions.read(id).entries.count == file.entries.count)
-        #expect(try await storage.sessions.tier(of: id) == .archived)
+        #expect(try await storage.sessions.summary(of: id).tier == .archived)
         let after = try await storage.sessions.list(SessionQuery(search: "WORDS fin")).sessions
         #expect(after.map(\.tier) == [.archived])
         #expect(after.map(\.entryCount) == before.map(\.entryCount))
@@ -129,7 +129,7 @@ import Testing
         }
         failures.continuation.finish()
         for await failure in failures.stream { Issue.record("the sweep failed: \(failure)") }
-        #expect(try await second.sessions.tier(of: id) == .archived)
+        #expect(try await second.sessions.summary(of: id).tier == .archived)
         #expect(scene.objects == ["one.jsonl"])
         #expect(try await scene.count("archive_garbage") == 0)
         #expect(try await scene.count("session_entries") == 0)

@@ -89,12 +89,13 @@ import Testing
     @Test func `NULs and JSON that jsonb refuses never make an append fail, and spoil nobody else's`() async throws {
         let database = try await TestDatabase()
         let storage = try await database.storage()
-        let lines = [
+        var lines = [
             #"{"type":"message","id":"\u0000","parentId":null,"timestamp":"x","message":{"role":"toolResult","content":"a\u0000b"}}"#,
             #"{"type":"message","id":"b","parentId":"\u0000","message":{"role":"assistant","content":"\ud800","model":"\u0000","provider":"p","usage":{"input":1e400,"output":-5,"cost":{"input":1e308}}}}"#,
             #"{"type":"custom_of_a_very_long_name_\u0000","id":"c","parentId":"b","data":{"n":1e999999}}"#,
             #"{"type":"custom","customType":"tau.metadata","id":"d","parentId":"c","data":{"\u0000":"\udfff"}}"#,
         ]
+        lines.append(#"{"type":"message","id":"\#(String(repeating: "€", count: 5000))","parentId":"d"}"#)
         let entries = try lines.map { try Entry(line: Array($0.utf8)[...]) }
         let file = SessionStoreContract.file("one")
         try await storage.sessions.create(file)
@@ -124,7 +125,7 @@ import Testing
         #expect(try await storage.sessions.read(file.header.id).entries.map(\.line) == entries.map(\.line))
         let listed = try await storage.sessions.list(SessionQuery()).sessions
         #expect(listed.count == 11)
-        #expect(listed.first { $0.id == file.header.id }?.entryCount == 4)
+        #expect(listed.first { $0.id == file.header.id }?.entryCount == 5)
         try await storage.close()
     }
 

@@ -28,16 +28,18 @@ public protocol SessionStore: Sendable {
     /// One page of sessions, newest first, behind the cursor of the page before.
     func list(_ query: SessionQuery) async throws(StoreError) -> SessionPage
 
-    /// Where the session's entries are.
-    func tier(of id: SessionID) async throws(StoreError) -> SessionTier
+    /// What the list says of one session, as it is now.
+    func summary(of id: SessionID) async throws(StoreError) -> SessionSummary
 
     /// Whether the store can be written to now; throws what is wrong.
     func checkHealth() async throws(StoreError)
 }
 
 extension SessionStore {
-    /// For stores without an archive.
-    public func tier(of id: SessionID) async throws(StoreError) -> SessionTier { .hot }
+    /// Reads the whole session.
+    public func summary(of id: SessionID) async throws(StoreError) -> SessionSummary {
+        SessionTree(try await read(id)).summary
+    }
 
     /// Reads the whole session.
     public func context(of id: SessionID, leaf: EntryID?) async throws(StoreError) -> ModelContext? {

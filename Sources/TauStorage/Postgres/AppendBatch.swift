@@ -79,7 +79,7 @@ struct AppendBatch {
 
     /// The same for one entry, without the work for many.
     private static func single(_ append: SessionAppend, _ entry: Entry) -> PostgresStatement {
-        func text(_ id: EntryID?) -> PostgresValue { id.map { .utf8(EntryRows.text($0.rawValue)) } ?? .null }
+        func text(_ id: EntryID?) -> PostgresValue { id.map { .utf8(EntryRows.identifier($0)) } ?? .null }
         func bytes(_ id: EntryID?) -> PostgresValue { id.map { .bytes(Array($0.rawValue.utf8)) } ?? .null }
         let metadata = EntryMetadata.json(of: entry)
         return PostgresStatement(

@@ -263,6 +263,14 @@ final class BatchWriter: Sendable {
         for waiter in batch.noteWaiters { waiter.resume(returning: outcomes.notes) }
     }
 
+    private func failWaiting(_ error: StoreError) {
+        let waiting = state.withLock { state in
+            defer { state.appends = [] }
+            return state.appends
+        }
+        for append in waiting { append.continuation.resume(returning: .failure(error)) }
+    }
+
     /// Runs whose states could not be written are tried again in a while; a later state goes before.
     private func keep(_ notes: [RunRecord]) {
         state.withLock { state in
@@ -280,6 +288,8 @@ final class BatchWriter: Sendable {
         } catch {
             // What is lost with the connection may have been committed: nobody can tell.
             let failure = StoreError(error)
+            // Without a connection those behind it would wait for the same, one batch after the other.
+            if error.code == .unavailable { failWaiting(failure) }
             return (batch.appends.map { _ in .failure(failure) }, .failure(failure))
         }
     }

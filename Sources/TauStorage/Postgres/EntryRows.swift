@@ -20,7 +20,7 @@ struct EntryRows {
     /// An entry at a place of the session that has this number in the statement.
     mutating func add(_ entry: Entry, at place: Int, of number: Int, defaultTime: Int64 = 0) {
         append(
-            number, place, id: Self.text(entry.id.rawValue), parent: entry.parentID.map { Self.text($0.rawValue) },
+            number, place, id: Self.identifier(entry.id), parent: entry.parentID.map { Self.identifier($0) },
             time: entry.timestamp?.milliseconds ?? defaultTime, type: Self.type(of: entry), entry.line,
             metadata: EntryMetadata.json(of: entry))
     }
@@ -54,6 +54,14 @@ struct EntryRows {
         metadata.append(json)
         byteCount += line.count + 1
     }
+
+    /// As much of an id as an index takes; only foreign ones are longer.
+    static func identifier(_ id: EntryID) -> [UInt8] {
+        if id.rawValue.utf8.count <= maxIdentifierBytes { return text(id.rawValue) }
+        return text(String(String.UnicodeScalarView(id.rawValue.unicodeScalars.prefix(maxIdentifierBytes / 4))))
+    }
+
+    private static let maxIdentifierBytes = 256
 
     /// As much of the type as the column takes; the whole one stands in the line.
     static func type(of entry: Entry) -> [UInt8] {

@@ -82,7 +82,7 @@ struct PostgresCatalog: Sendable {
         }
         let statement = PostgresStatement(
             """
-            SELECT public_id, created_at, totals, tier = 'archived' FROM sessions
+            SELECT \(Self.columns) FROM sessions
             \(conditions.isEmpty ? "" : "WHERE " + conditions.joined(separator: " AND "))
             ORDER BY \(column) DESC, public_id DESC LIMIT \(query.limit + 1)
             """, parameters)
@@ -91,19 +91,32 @@ struct PostgresCatalog: Sendable {
             let result = try await reading.read { pool throws(PostgresError) in
                 try await pool.query(statement, isRepeatable: true)
             }
-            for row in result.rows {
-                let stored = StoredTotals(parsing: try row.bytes(2))
-                var summary = SessionSummary(
-                    id: SessionID(unchecked: try row.text(0)), createdAt: Timestamp(milliseconds: try row.integer(1)),
-                    totals: stored.totals, settings: stored.settings)
-                summary.tier = try row.bool(3) ? .archived : .hot
-                summaries.append(summary)
-            }
+            for row in result.rows { summaries.append(try Self.summary(row)) }
             return summaries
         }
         // One more than asked for tells whether there is a next page.
         let page = Array(summaries.prefix(query.limit))
         let next = summaries.count > page.count ? page.last.map { ListPosition($0, query.order).text } : nil
         return SessionPage(sessions: page, nextCursor: next)
+    }
+
+    /// What the list has of one session.
+    func summary(of id: SessionID) async throws(StoreError) -> SessionSummary? {
+        let statement = PostgresStatement("SELECT \(Self.columns) FROM sessions WHERE id = $1", [.uuid(id.uuid)])
+        return try await storing { () throws(PostgresError) in
+            try await pool.query(statement, isRepeatable: true).rows.first
+                .map { row throws(PostgresError) in try Self.summary(row) }
+        }
+    }
+
+    private static let columns = "public_id, created_at, totals, tier = 'archived'"
+
+    private static func summary(_ row: PostgresRow) throws(PostgresError) -> SessionSummary {
+        let stored = StoredTotals(parsing: try row.bytes(2))
+        var summary = SessionSummary(
+            id: SessionID(unchecked: try row.text(0)), createdAt: Timestamp(milliseconds: try row.integer(1)),
+            totals: stored.totals, settings: stored.settings)
+        summary.tier = try row.bool(3) ? .archived : .hot
+        return summary
     }
 }

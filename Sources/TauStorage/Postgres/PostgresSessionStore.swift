@@ -53,9 +53,7 @@ package final class PostgresSessionStore: SessionStore {
         try await servers.register()
         let statements = SessionCreation(file, server: servers.id).statements
         let results = try await storing { () throws(PostgresError) in
-            try await pool.withConnection { connection throws(PostgresError) in
-                try await connection.run(statements, isAtomic: true)
-            }
+            try await pool.run(statements, isAtomic: true)
         }
         for result in results {
             guard case .failure(let error) = result else { continue }
@@ -118,9 +116,7 @@ package final class PostgresSessionStore: SessionStore {
                 SessionContent.extent(of: key),
             ]
             let results = try await storing { () throws(PostgresError) in
-                try await pool.withConnection { connection throws(PostgresError) in
-                    try await connection.run(statements, isAtomic: true)
-                }
+                try await pool.run(statements, isAtomic: true)
             }
             let lease = try await storing { () throws(PostgresError) -> (Int64?, SessionContent.Extent)? in
                 _ = try results[1].get()
@@ -152,8 +148,12 @@ package final class PostgresSessionStore: SessionStore {
         return extent
     }
 
-    package func tier(of id: SessionID) async throws(StoreError) -> SessionTier {
-        try await extent(of: id).isArchived ? .archived : .hot
+    package func summary(of id: SessionID) async throws(StoreError) -> SessionSummary {
+        try await catalog.bringUpToDate([id.uuid])
+        guard let summary = try await catalog.summary(of: id) else {
+            throw StoreError(.notFound, "there is no session \(id)")
+        }
+        return summary
     }
 
     /// The bytes of an archived session.
@@ -173,11 +173,9 @@ package final class PostgresSessionStore: SessionStore {
             SessionContent.extent(of: session), SessionContent.lines(of: session),
         ]
         let results = try await storing { () throws(PostgresError) in
-            try await pool.withConnection { connection throws(PostgresError) in
-                var results: [PostgresResult] = []
-                for result in try await connection.run(statements, isAtomic: true) { results.append(try result.get()) }
-                return results
-            }
+            var results: [PostgresResult] = []
+            for result in try await pool.run(statements, isAtomic: true) { results.append(try result.get()) }
+            return results
         }
         let taken = try await storing { () throws(PostgresError) in try await content(of: session, results) }
         guard let taken else { throw StoreError(.notFound, "there is no session \(id)") }
@@ -264,11 +262,9 @@ package final class PostgresSessionStore: SessionStore {
                 """, [.uuid(session)]),
         ]
         let (exists, isDeleted) = try await storing { () throws(PostgresError) in
-            try await pool.withConnection { connection throws(PostgresError) in
-                let results = try await connection.run(statements, isAtomic: true)
-                for result in results { _ = try result.get() }
-                return (try results[1].get().rows.first != nil, try results[3].get().affectedRows > 0)
-            }
+            let results = try await pool.run(statements, isAtomic: true)
+            for result in results { _ = try result.get() }
+            return (try results[1].get().rows.first != nil, try results[3].get().affectedRows > 0)
         }
         guard exists else { throw StoreError(.notFound, "there is no session \(id)") }
         guard isDeleted else { throw StoreError(.leased, "another server works on session \(id)") }

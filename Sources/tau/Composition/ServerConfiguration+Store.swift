@@ -33,6 +33,7 @@ extension ServerConfiguration {
         tier.maxBatchEntries = try settings.integer("postgres.batch.maxEntries", 1...10_000) ?? tier.maxBatchEntries
         tier.maxBatchDelayMilliseconds =
             try settings.integer("postgres.batch.maxDelayMs", 0...1000) ?? tier.maxBatchDelayMilliseconds
+        tier.batchConnections = try settings.integer("postgres.batch.connections", 1...16) ?? tier.batchConnections
         tier.maxWaitingAppends =
             try settings.integer("postgres.batch.maxWaiting", 1...10_000_000) ?? tier.maxWaitingAppends
         tier.leaseSeconds = try settings.integer("postgres.leaseSeconds", 3...3600) ?? tier.leaseSeconds
