@@ -10,6 +10,8 @@ public struct PostgresTier: Sendable {
     public var url: String
     /// A streaming replica that answers reads (`postgres.replicaUrl`); nil for none.
     public var replicaURL: String?
+    /// The database itself (`postgres.listenUrl`), where `url` is a proxy that hands connections around: LISTEN needs one of its own.
+    public var listenURL: String?
     /// Connections at the most (`postgres.pool.max`).
     public var maxConnections = 20
     /// Seconds after which a connection that nobody needs is closed (`postgres.pool.idleSeconds`).
@@ -68,6 +70,7 @@ public struct PostgresTier: Sendable {
     package func settings() throws -> PostgresSettings {
         var settings = PostgresSettings(url: url, node: node)
         settings.primary = server(url)
+        settings.listening = server(listenURL ?? url)
         settings.replica = replicaURL.map(server)
         settings.pool.maxConnections = maxConnections
         settings.pool.idleSeconds = idleSeconds

@@ -1,4 +1,5 @@
 internal import Crypto
+internal import TauSystem
 
 /// The signature of a request to S3, version 4, as Amazon's "Signature Version 4 signing process" describes it.
 struct RequestSignature {
@@ -25,7 +26,7 @@ struct RequestSignature {
     /// The value of the header `Authorization`.
     func authorization(_ credentials: Credentials) -> String {
         let names = headers.map(\.name).sorted().joined(separator: ";")
-        let signature = Self.hexadecimal(Self.hmac(signingKey(credentials.secretKey), stringToSign))
+        let signature = Self.hmac(signingKey(credentials.secretKey), stringToSign).hexadecimalDigits
         return
             "AWS4-HMAC-SHA256 Credential=\(credentials.accessKey)/\(scope), SignedHeaders=\(names), Signature=\(signature)"
     }
@@ -72,7 +73,7 @@ struct RequestSignature {
                 UInt8(ascii: "~"):
                 result.unicodeScalars.append(Unicode.Scalar(byte))
             case UInt8(ascii: "/") where keepsSlashes: result.append("/")
-            default: result += "%" + hexadecimal([byte]).uppercased()
+            default: result += "%" + [byte].hexadecimalDigits.uppercased()
             }
         }
         return result
@@ -86,10 +87,5 @@ struct RequestSignature {
         Array(HMAC<SHA256>.authenticationCode(for: Array(text.utf8), using: SymmetricKey(data: key)))
     }
 
-    static func sha256(_ bytes: [UInt8]) -> String { hexadecimal(Array(SHA256.hash(data: bytes))) }
-
-    static func hexadecimal(_ bytes: [UInt8]) -> String {
-        let digits = Array("0123456789abcdef".unicodeScalars)
-        return String(String.UnicodeScalarView(bytes.flatMap { [digits[Int($0 >> 4)], digits[Int($0 & 15)]] }))
-    }
+    static func sha256(_ bytes: [UInt8]) -> String { SHA256.hash(data: bytes).hexadecimalDigits }
 }

@@ -76,7 +76,7 @@ package struct SessionCopy: Sendable {
         } catch {
             guard error.code == .notFound else { throw error }
         }
-        try await target.create(try JSONLSessionStore.parse(bytes, id, SessionFile.Limits(maxLineBytes: .max)))
+        try await target.create(try SessionFile(stored: bytes, as: id, SessionFile.Limits(maxLineBytes: .max)))
         await target.close(id)
         return try await target.export(id).bytes() == bytes ? .copied : .differs
     }

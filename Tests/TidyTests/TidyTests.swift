@@ -119,7 +119,7 @@ import Testing
     @Test func `tests that block have threads of their own`() throws {
         let blocking = [
             "Process(", "CrashWriter(", "SmallDisk(", "AttackScene(", "BuiltPrograms.run(", "PostgresServer(",
-            "PostgresCluster(", "TestDatabase()", "RedisServer(", "ObjectServer(", "AnsweringServer(",
+            "PostgresCluster(", "CuttingProxy(", "TestDatabase()", "RedisServer(", "ObjectServer(", "AnsweringServer(",
         ]
         for source in try Self.sources("Tests") where source.module != "TidyTests" {
             let text = source.lines.joined(separator: "\n")

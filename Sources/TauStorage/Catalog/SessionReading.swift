@@ -84,7 +84,7 @@ struct SessionReading {
         row.version = version
         if let number { try CatalogTexts.remove(session: number, db) }
         let content = Result { () throws(StoreError) in
-            try JSONLSessionStore.parse(try handle.readAll(), id, limits)
+            try SessionFile(stored: try handle.readAll(), as: id, limits)
         }
         if case .failure(let error) = content, error.code == .corrupt {
             logger.warning("session file left out of the list", metadata: ["session": "\(id)", "reason": "\(error)"])

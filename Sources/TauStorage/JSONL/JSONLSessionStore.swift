@@ -108,7 +108,7 @@ package final class JSONLSessionStore: SessionStore {
     package func read(_ id: SessionID) async throws(StoreError) -> SessionFile {
         try await threads.run { [directory, limits, replay] () throws(StoreError) in
             try replay.run()
-            return try Self.parse(try directory.openForReading(id).readAll(), id, limits)
+            return try SessionFile(stored: try directory.openForReading(id).readAll(), as: id, limits)
         }
     }
 
@@ -118,7 +118,7 @@ package final class JSONLSessionStore: SessionStore {
         _ logger: Logger
     ) throws(StoreError) -> (SessionFile, SessionWriter) {
         let content = try handle.readAll()
-        let file = try parse(content, id, limits)
+        let file = try SessionFile(stored: content, as: id, limits)
         for finding in file.findings.prefix(20) {
             logger.warning(
                 "session file has a line that is no entry; it is kept and skipped",
@@ -143,22 +143,6 @@ package final class JSONLSessionStore: SessionStore {
             size += 1
         }
         return (file, SessionWriter(id: id, handle: handle, size: size, tail: file.entries.last?.id))
-    }
-
-    static func parse(
-        _ content: [UInt8], _ id: SessionID, _ limits: SessionFile.Limits
-    ) throws(StoreError) -> SessionFile {
-        let file: SessionFile
-        do throws(EntryError) {
-            file = try SessionFile(parsing: content, limits: limits)
-        } catch {
-            throw StoreError(.corrupt, "session \(id) cannot be read: \(error.reason)")
-        }
-        // Under a wrong name it would be listed by an id that opens nothing, or another session.
-        guard file.header.id == id else {
-            throw StoreError(.corrupt, "session \(id) cannot be read: its header names session \(file.header.id)")
-        }
-        return file
     }
 
     package func append(

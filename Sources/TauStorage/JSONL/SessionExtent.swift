@@ -18,7 +18,7 @@ struct SessionExtent {
         let lastLine = try handle.read(at: lineStart, atMost: size - lineStart)
         let isTorn = !lastLine.isEmpty && (try? JSONValue(parsing: lastLine)) == nil
         let byteCount = isTorn ? lineStart : size
-        _ = try JSONLSessionStore.parse(try firstLine(byteCount), id, limits)
+        _ = try SessionFile(stored: try firstLine(byteCount), as: id, limits)
         return byteCount
     }
 

@@ -1,6 +1,7 @@
 internal import Crypto
 internal import TauCore
 internal import TauObjects
+internal import TauSystem
 
 /// The object that holds an archived session, as its row tells.
 struct ArchivedSession: Sendable {
@@ -50,7 +51,7 @@ actor CheckedContent {
     }
 
     var byteCount: Int { count }
-    var sha256: String { Self.digits(Array(hash.finalize())) }
+    var sha256: String { hash.finalize().hexadecimalDigits }
 
     func next() async throws(ObjectError) -> [UInt8]? {
         while true {
@@ -73,13 +74,6 @@ actor CheckedContent {
         bytes.reserveCapacity(content.byteCount)
         while let piece = try await next() { bytes += piece }
         return bytes
-    }
-
-    private static func digits(_ bytes: [UInt8]) -> String {
-        bytes.map { byte in
-            let text = String(byte, radix: 16)
-            return text.count == 1 ? "0" + text : text
-        }.joined()
     }
 }
 

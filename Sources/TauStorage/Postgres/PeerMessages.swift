@@ -1,6 +1,7 @@
 internal import Synchronization
 internal import TauCore
 internal import TauPostgres
+internal import TauSystem
 
 /// Short messages between servers, by NOTIFY: each server listens on a channel of its own. A message may be lost, so nothing depends on
 /// one arriving: leases and epochs in the tables decide.
@@ -39,12 +40,7 @@ final class PeerMessages: Sendable {
         channel = Self.channel(of: server)
     }
 
-    private static func channel(of server: [UInt8]) -> String { "tau_" + hexadecimal(server) }
-
-    private static func hexadecimal(_ bytes: [UInt8]) -> String {
-        let digits = Array("0123456789abcdef".unicodeScalars)
-        return String(String.UnicodeScalarView(bytes.flatMap { [digits[Int($0 >> 4)], digits[Int($0 & 15)]] }))
-    }
+    private static func channel(of server: [UInt8]) -> String { "tau_" + server.hexadecimalDigits }
 
     // MARK: Sending
 
@@ -108,7 +104,7 @@ final class PeerMessages: Sendable {
 
     static func text(of message: Message) -> String {
         switch message {
-        case .release(let server, let session): "release \(hexadecimal(server)) \(session)"
+        case .release(let server, let session): "release \(server.hexadecimalDigits) \(session)"
         case .answered(let session): "answered \(session)"
         case .cancel(let run): "cancel \(run)"
         }

@@ -89,7 +89,7 @@ package struct PostgresArchive: SessionArchive {
             let content = try await archiving { () throws(ObjectError) in
                 try await archived.content(in: bucket).all()
             }
-            let file = try JSONLSessionStore.parse(content, id, store.settings.limits)
+            let file = try SessionFile(stored: content, as: id, store.settings.limits)
             try crash(.fetched)
             let lines = SessionCreation.lineStatements(of: file)
             try await storing { () throws(PostgresError) in

@@ -1,6 +1,7 @@
 internal import Crypto
 package import TauCore
 package import TauPostgres
+internal import TauSystem
 
 /// Brings the tables to this version, forward only. Each step is one transaction; servers that start together take turns.
 package struct PostgresMigrations: Sendable {
@@ -78,12 +79,8 @@ package struct PostgresMigrations: Sendable {
             hash.update(data: Array(statement.utf8))
             hash.update(data: [0])
         }
-        return hash.finalize().map { String($0, radix: 16).leftPadded(to: 2) }.joined()
+        return hash.finalize().hexadecimalDigits
     }
-}
-
-extension String {
-    fileprivate func leftPadded(to width: Int) -> String { String(repeating: "0", count: max(0, width - count)) + self }
 }
 
 /// Runs queries and gives their failure as a store's.

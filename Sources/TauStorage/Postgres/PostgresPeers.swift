@@ -24,7 +24,7 @@ package final class PostgresPeers: PeerServers {
         settings: PostgresSettings, pool: PostgresPool, servers: ServerRegistry, sessions: PostgresSessionStore,
         messages: PeerMessages, logger: Logger
     ) {
-        configuration = settings.primary
+        configuration = settings.listening
         lookSeconds = settings.leaseSeconds
         self.pool = pool
         self.servers = servers

@@ -66,7 +66,7 @@ package final class PostgresSessionStore: SessionStore {
     package func open(_ id: SessionID) async throws(StoreError) -> SessionFile {
         guard !isOpen(id) else { throw StoreError(.conflict, "session \(id) is already open in this process") }
         let (epoch, content) = try await withHandover(of: id) { () throws(StoreError) in try await restored(id) }
-        let file = try JSONLSessionStore.parse(content, id, settings.limits)
+        let file = try SessionFile(stored: content, as: id, settings.limits)
         for finding in file.findings.prefix(20) {
             logger.warning(
                 "a session has a line that is no entry; it is kept and skipped",
@@ -285,7 +285,7 @@ package final class PostgresSessionStore: SessionStore {
                 try await reading.read { pool throws(PostgresError) in try await read(id.uuid, extent, from: pool) }
             }
         }
-        return try JSONLSessionStore.parse(content, id, settings.limits)
+        return try SessionFile(stored: content, as: id, settings.limits)
     }
 
     package func context(of id: SessionID, leaf: EntryID?) async throws(StoreError) -> ModelContext? {
@@ -348,60 +348,5 @@ package final class PostgresSessionStore: SessionStore {
             try await pool.query(PostgresStatement("SELECT pg_is_in_recovery()"), isRepeatable: true).rows[0].bool(0)
         }
         if result { throw StoreError(.unavailable, "the database only reads: it is a standby") }
-    }
-}
-
-/// The pieces of an archived session, which are asked for one after the other.
-private actor ArchiveExport {
-    private let content: CheckedContent
-    private var position = 0
-    private var piece: [UInt8] = []
-
-    init(_ content: CheckedContent) { self.content = content }
-
-    func piece(at offset: Int) async throws(ObjectError) -> ArraySlice<UInt8> {
-        guard offset >= position else { throw ObjectError(.source, "an archived session is read forwards only") }
-        while offset >= position + piece.count {
-            position += piece.count
-            guard let next = try await content.next() else {
-                throw ObjectError(.corrupt, "an archived session ends before its end")
-            }
-            piece = next
-        }
-        return piece[(offset - position)...]
-    }
-}
-
-/// The pieces of a session on its way out, which are asked for one after the other.
-private actor ExportSource {
-    private var reader: SessionContent.Reader
-    private let reading: ReadPool
-    private var position = 0
-    private var piece: [UInt8] = []
-
-    init(_ reader: SessionContent.Reader, _ reading: ReadPool) {
-        self.reader = reader
-        self.reading = reading
-    }
-
-    func piece(at offset: Int) async throws(PostgresError) -> ArraySlice<UInt8> {
-        if offset < position {
-            reader = SessionContent.Reader(session: reader.session, extent: reader.extent)
-            (position, piece) = (0, [])
-        }
-        while offset >= position + piece.count {
-            position += piece.count
-            let reader = reader
-            let (next, ahead) = try await reading.read { pool throws(PostgresError) in
-                var ahead = reader
-                return (try await ahead.next(pool), ahead)
-            }
-            self.reader = ahead
-            guard let next else {
-                throw PostgresError(.unexpectedValue, "a session ends before its end")
-            }
-            piece = next
-        }
-        return piece[(offset - position)...]
     }
 }

@@ -8,6 +8,8 @@ package import TauSystem
 package struct PostgresSettings: Sendable {
     package var primary: PostgresConfiguration
     package var replica: PostgresConfiguration?
+    /// Where other servers are listened to; behind a proxy that hands connections around, the database itself.
+    package var listening: PostgresConfiguration
     package var pool = PostgresPool.Limits()
     package var batch = BatchLimits()
     /// Seconds after which a server that is not heard of has lost its leases and runs.
@@ -37,6 +39,7 @@ package struct PostgresSettings: Sendable {
 
     package init(url: String, node: String) {
         primary = PostgresConfiguration(url: url)
+        listening = primary
         self.node = node
     }
 }

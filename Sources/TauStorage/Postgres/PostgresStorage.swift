@@ -68,21 +68,6 @@ package final class PostgresStorage: Sendable {
         }
     }
 
-    /// The same as a store of its own, for the time before there are tables.
-    package static func migrate(
-        _ settings: PostgresSettings, logger: Logger
-    ) async throws(StoreError) -> [String] {
-        let pool = PostgresPool(settings.primary, limits: settings.pool)
-        let result: Result<[String], StoreError>
-        do throws(StoreError) {
-            result = .success(try await PostgresMigrations(pool).run())
-        } catch {
-            result = .failure(error)
-        }
-        await pool.close()
-        return try result.get()
-    }
-
     /// Keeps this server's leases, and the list near the lines, until the task is cancelled.
     package func maintain() async {
         await withTaskGroup(of: Void.self) { group in
@@ -155,6 +140,16 @@ package final class PostgresStorage: Sendable {
         await reading.close()
         await pool.close()
         try result.get()
+    }
+
+    /// The number under which other servers know this one.
+    var serverID: [UInt8] { servers.id }
+
+    /// Ends as a crash would: what this server holds it goes on to hold, until its time is over.
+    func abandon() async {
+        await writer.close()
+        await reading.close()
+        await pool.close()
     }
 
     /// Reads that the replica has answered, and how often it was too late or did not answer.

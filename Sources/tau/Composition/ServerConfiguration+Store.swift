@@ -22,6 +22,7 @@ extension ServerConfiguration {
         }
         var tier = PostgresTier(url: url)
         tier.replicaURL = settings.secret("postgres.replicaUrl")
+        tier.listenURL = settings.secret("postgres.listenUrl")
         tier.maxConnections = try settings.integer("postgres.pool.max", 1...10_000) ?? tier.maxConnections
         tier.idleSeconds = try settings.integer("postgres.pool.idleSeconds", 1...86_400) ?? tier.idleSeconds
         tier.waitMilliseconds = try settings.integer("postgres.pool.waitMs", 1...600_000) ?? tier.waitMilliseconds
