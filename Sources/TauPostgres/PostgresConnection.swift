@@ -75,10 +75,12 @@ package final class PostgresConnection: Sendable {
             guard let results = try link?.run(statements, isAtomic: isAtomic, cancellation) else {
                 throw PostgresError(.connectionLost(wasSent: false), "the connection is closed")
             }
-            isOver = results.contains { result in
-                guard case .failure(let error) = result else { return false }
-                return error.endsConnection
-            }
+            isOver =
+                link?.isSpent ?? true
+                || results.contains { result in
+                    guard case .failure(let error) = result else { return false }
+                    return error.endsConnection
+                }
             return results
         }
     }

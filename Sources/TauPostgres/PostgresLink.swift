@@ -12,6 +12,8 @@ package struct PostgresLink: ~Copyable {
     private var prepared = PreparedStatements()
     private var preparesStatements: Bool
     private let notices: NoticeReceiver
+    /// Set where the server was asked to cancel and has not said that it did: it may still cancel what comes next.
+    package private(set) var isSpent = false
 
     /// libpq's connection; it is closed with its owner.
     private struct Handle: ~Copyable {
@@ -146,10 +148,20 @@ package struct PostgresLink: ~Copyable {
         }
         for name in answers.failedPreparations { prepared.forget(name) }
         if let reason {
-            // What was answered before the cancellation counts; a cancelled query says so itself.
+            isSpent = !answers.results.contains { result in
+                if case .failure(let error) = result { error.state == .queryCancelled } else { false }
+            }
             return answers.results.map { result in
-                guard case .failure(let error) = result, error.state == .queryCancelled else { return result }
-                return .failure(PostgresError(reason, error.message))
+                switch result {
+                case .failure(let error) where error.state == .queryCancelled:
+                    return .failure(PostgresError(reason, error.message))
+                case .failure: return result
+                // A commit that waits for a standby and is told to stop waiting says that it is done, which no standby may know.
+                case .success where reason == .timedOut:
+                    return .failure(PostgresError(reason, "the database took too long; it may have been done"))
+                // What was answered before the caller gave up counts.
+                case .success: return result
+                }
             }
         }
         return answers.results

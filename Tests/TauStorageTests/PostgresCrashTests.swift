@@ -52,7 +52,7 @@ import Testing
                 log.acknowledge(entry.id, of: id)
                 last = entry.id
             } catch {
-                if isOpen { log.fail() }
+                log.fail()
                 await storage.sessions.close(id)
                 isOpen = false
                 await Task.yield()
@@ -92,8 +92,8 @@ import Testing
         let server = try PostgresServer()
         try await appending(server.url()) { log in
             for _ in 0..<3 {
-                server.kill()
                 let failures = log.failures
+                server.kill()
                 while log.failures == failures { await Task.yield() }
                 try server.restart()
                 await log.more(200)
@@ -104,8 +104,8 @@ import Testing
     @Test func `a server that is frozen for longer than anybody waits`() async throws {
         let server = try PostgresServer()
         try await appending(server.url()) { log in
-            server.sendToAll(SIGSTOP)
             let failures = log.failures
+            server.sendToAll(SIGSTOP)
             while log.failures < failures + 50 { await Task.yield() }
             server.sendToAll(SIGCONT)
         }
@@ -125,9 +125,24 @@ import Testing
     @Test func `a primary that is killed, and its synchronous standby takes over`() async throws {
         let cluster = try PostgresCluster(isSynchronous: true)
         try await appending(cluster.url) { log in
-            cluster.primary.kill()
             let failures = log.failures
+            cluster.primary.kill()
             while log.failures == failures { await Task.yield() }
+            try cluster.promote()
+        }
+    }
+
+    @Test func `what a synchronous standby has not is not acknowledged, also where nobody waits any longer`()
+        async throws
+    {
+        let cluster = try PostgresCluster(isSynchronous: true)
+        try await appending(cluster.url) { log in
+            // It gets nothing any more: commits wait, and are given up.
+            let failures = log.failures
+            cluster.standby.sendToAll(SIGSTOP)
+            while log.failures < failures + 50 { await Task.yield() }
+            cluster.primary.kill()
+            cluster.standby.sendToAll(SIGCONT)
             try cluster.promote()
         }
     }

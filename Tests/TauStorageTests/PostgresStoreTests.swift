@@ -57,4 +57,58 @@ final class TestDatabase: Sendable {
         try await first.close()
         try await second.close()
     }
+
+    @Test func `of many who open a session one gets it, and can write it`() async throws {
+        let database = try await TestDatabase()
+        let stores = [try await database.storage("first"), try await database.storage("second")]
+        let file = SessionStoreContract.file("one", ["a"])
+        try await stores[0].sessions.create(file)
+        await stores[0].sessions.close(file.header.id)
+        let winners = await withTaskGroup(of: PostgresStorage?.self) { group in
+            for number in 0..<20 {
+                group.addTask {
+                    let store = stores[number % 2]
+                    return (try? await store.sessions.open(file.header.id)).map { _ in store }
+                }
+            }
+            return await group.reduce(into: [PostgresStorage]()) { if let winner = $1 { $0.append(winner) } }
+        }
+        #expect(winners.count == 1)
+        let next = SessionStoreContract.entry("b", after: file.entries[0])
+        try await winners.first?.sessions.append([next], to: file.header.id, after: file.entries[0].id)
+        for store in stores { try await store.close() }
+    }
+
+    @Test func `many append to many sessions at once, and each keeps its own order`() async throws {
+        let database = try await TestDatabase()
+        let storage = try await database.storage { $0.batch.appendsPerConnection = 1 }
+        try await withThrowingTaskGroup(of: Void.self) { group in
+            for number in 0..<40 {
+                group.addTask {
+                    let file = SessionStoreContract.file("s\(number)")
+                    try await storage.sessions.create(file)
+                    var last: Entry?
+                    for step in 0..<25 {
+                        let entries = (0...(step % 3)).map { part in
+                            SessionStoreContract.entry("\(number)-\(step)-\(part)", after: nil)
+                        }
+                        try await storage.sessions.append(entries, to: file.header.id, after: last?.id)
+                        last = entries.last
+                    }
+                }
+            }
+            // Others read meanwhile.
+            group.addTask { for _ in 0..<5 { _ = try await storage.sessions.list(SessionQuery(search: "0-0")) } }
+            try await group.waitForAll()
+        }
+        let expected = (0..<25).flatMap { step in (0...(step % 3)).map { "\(step)-\($0)" } }
+        for number in 0..<40 {
+            let entries = try await storage.sessions.read(SessionID(unchecked: "s\(number)")).entries
+            #expect(entries.map(\.id.rawValue) == expected.map { "id-\(number)-\($0)" })
+        }
+        #expect(
+            try await storage.sessions.list(SessionQuery(limit: 100)).sessions.map(\.entryCount)
+                == .init(repeating: expected.count, count: 40))
+        try await storage.close()
+    }
 }

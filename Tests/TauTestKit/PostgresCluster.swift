@@ -8,11 +8,11 @@ public final class PostgresCluster: Sendable {
 
     /// With `isSynchronous` a commit is acknowledged once the standby has it, too. Blocks for some seconds.
     public init(isSynchronous: Bool) throws {
-        primary = try PostgresServer(
-            settings: ["wal_level=replica", "max_wal_senders=5", "hot_standby=on"]
-                + (isSynchronous ? ["synchronous_standby_names=*", "synchronous_commit=local"] : []))
+        primary = try PostgresServer(settings: ["wal_level=replica", "max_wal_senders=5", "hot_standby=on"])
         standby = try PostgresServer(copying: primary)
-        if isSynchronous { try primary.run("ALTER SYSTEM SET synchronous_commit = 'on'", "SELECT pg_reload_conf()") }
+        guard isSynchronous else { return }
+        try primary.run("ALTER SYSTEM SET synchronous_standby_names = '*'", "SELECT pg_reload_conf()")
+        while try !primary.run("SELECT sync_state FROM pg_stat_replication").contains("sync\n") {}
     }
 
     /// Both, of which the one that takes writes is meant.

@@ -79,14 +79,22 @@ public final class PostgresServer: Sendable {
     /// Kills it at once, with all processes that serve connections.
     public func kill() {
         // They would live on until they notice, and keep the next start from happening.
-        for child in Self.children(of: process.processID) { Glibc.kill(child, SIGKILL) }
+        let children = Self.children(of: process.processID)
+        for child in children { Glibc.kill(child, SIGKILL) }
         process.kill()
+        // Until the last one is gone its memory counts as in use.
+        while children.contains(where: Self.isAlive) { sched_yield() }
     }
 
     /// Starts it again on its data.
     public func restart() throws {
         kill()
         try process.restart()
+    }
+
+    private static func isAlive(_ process: pid_t) -> Bool {
+        guard let status = try? String(contentsOfFile: "/proc/\(process)/stat", encoding: .utf8) else { return false }
+        return !status.contains(") Z ")
     }
 
     private static func children(of process: pid_t) -> [pid_t] {

@@ -346,7 +346,9 @@ final class BatchWriter: Sendable {
             if link == nil { link = try connect() }
             do throws(PostgresError) {
                 guard let results = try link?.run(statements, isAtomic: isAtomic) else { break }
-                if results.contains(where: { $0.failure?.endsConnection == true }) { link = nil }
+                if (link?.isSpent ?? true) || results.contains(where: { $0.failure?.endsConnection == true }) {
+                    link = nil
+                }
                 return results
             } catch {
                 link = nil

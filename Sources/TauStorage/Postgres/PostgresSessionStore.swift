@@ -20,6 +20,7 @@ package final class PostgresSessionStore: SessionStore {
     private let contexts: any ContextStore
     /// Where archived sessions are; nil for none.
     private let bucket: (any ObjectBucket)?
+    private let opening = Mutex<Set<SessionID>>([])
     private let open = Mutex<[SessionID: (key: [UInt8], epoch: Int64)]>([:])
 
     init(
@@ -64,7 +65,10 @@ package final class PostgresSessionStore: SessionStore {
     }
 
     package func open(_ id: SessionID) async throws(StoreError) -> SessionFile {
-        guard !isOpen(id) else { throw StoreError(.conflict, "session \(id) is already open in this process") }
+        // From now on, so that of two who open it at once one takes the lease.
+        let isFirst = opening.withLock { opening in !isOpen(id) && opening.insert(id).inserted }
+        guard isFirst else { throw StoreError(.conflict, "session \(id) is already open in this process") }
+        defer { opening.withLock { _ = $0.remove(id) } }
         let (epoch, content) = try await withHandover(of: id) { () throws(StoreError) in try await restored(id) }
         let file = try SessionFile(stored: content, as: id, settings.limits)
         for finding in file.findings.prefix(20) {
@@ -72,12 +76,7 @@ package final class PostgresSessionStore: SessionStore {
                 "a session has a line that is no entry; it is kept and skipped",
                 metadata: ["session": "\(id)", "line": "\(finding.lineNumber)", "reason": "\(finding.reason)"])
         }
-        let isFirst = open.withLock { open in
-            guard open[id] == nil else { return false }
-            open[id] = (id.uuid, epoch)
-            return true
-        }
-        guard isFirst else { throw StoreError(.conflict, "session \(id) is already open in this process") }
+        open.withLock { $0[id] = (id.uuid, epoch) }
         return file
     }
 
@@ -276,6 +275,17 @@ package final class PostgresSessionStore: SessionStore {
 
     package func read(_ id: SessionID) async throws(StoreError) -> SessionFile {
         let extent = try await extent(of: id)
+        do throws(StoreError) {
+            return try await read(id, extent)
+        } catch {
+            // It may have moved between the tiers meanwhile.
+            let again = try await self.extent(of: id)
+            guard again.isArchived != extent.isArchived else { throw error }
+            return try await read(id, again)
+        }
+    }
+
+    private func read(_ id: SessionID, _ extent: SessionContent.Extent) async throws(StoreError) -> SessionFile {
         let content: [UInt8]
         if let archived = extent.archived {
             let source = try await archivedContent(archived)
