@@ -165,7 +165,10 @@ final class BatchWriter: Sendable {
         while true {
             switch next(index) {
             case .batch(let batch): write(batch, &link)
-            case .wait(let milliseconds): signals[index].wait(milliseconds: milliseconds)
+            case .wait(let milliseconds):
+                // Who appends one entry after the other comes back at once; a further thread is not needed so soon.
+                signals[index].wait(
+                    milliseconds: milliseconds, lookingMicroseconds: index == 0 ? limits.lookingMicroseconds : 0)
             case .end:
                 link = nil
                 let enders = state.withLock { state in

@@ -56,6 +56,8 @@ package struct BatchLimits: Sendable {
     package var maxBytes = 4 << 20
     /// Milliseconds that a batch waits for more. What comes while one is under way is the next one in any case.
     package var maxDelayMilliseconds = 0
+    /// Microseconds for which the first connection's thread looks for the next append before it sleeps.
+    package var lookingMicroseconds = 200
     /// Appends that wait; further ones are refused.
     package var maxWaiting = 20_000
     /// Milliseconds that the state of a run waits for an append to go along with.
