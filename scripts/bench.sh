@@ -21,7 +21,7 @@ if [ "$(id -u)" -eq 0 ] && id postgres >/dev/null 2>&1; then
 fi
 programs=$(compgen -G '/usr/lib/postgresql/*/bin' | sort -V | tail -1 || true)
 if [ -z "${TAU_POSTGRES_URL:-}" ] && [ -n "$programs" ]; then
-    port=$((20000 + RANDOM % 20000))
+    port=$((20000 + RANDOM % 12000))
     "${as_server[@]}" "$programs/initdb" -D "$directory/data" -A trust -U tau -E UTF8 --locale=C.UTF-8 >/dev/null
     "${as_server[@]}" "$programs/postgres" -D "$directory/data" -c listen_addresses=127.0.0.1 -c port=$port \
         -c unix_socket_directories="$directory" -c max_connections=200 -c shared_buffers=512MB -c max_wal_size=4GB \
@@ -31,7 +31,7 @@ if [ -z "${TAU_POSTGRES_URL:-}" ] && [ -n "$programs" ]; then
     export TAU_POSTGRES_URL=postgres://tau@127.0.0.1:$port/postgres
 fi
 if [ -z "${TAU_REDIS_URL:-}" ] && [ -x /usr/bin/redis-server ]; then
-    port=$((20000 + RANDOM % 20000))
+    port=$((20000 + RANDOM % 12000))
     "${as_server[@]}" redis-server --bind 127.0.0.1 --port $port --save '' --dir "$directory" >"$directory/redis.log" 2>&1 &
     processes+=($!)
     export TAU_REDIS_URL=redis://127.0.0.1:$port

@@ -118,9 +118,17 @@ extension AgentRuntime {
                     choice: selection.choice, leafID: leaf, node: environment.node)), limits: limits)
         try register(run)
         do throws(RuntimeError) {
-            let entries = try await append(contents, to: session, at: request.parentID.map { .some($0) })
+            // It is at work as soon as its message is stored: nothing more is to be said of it before it ends.
+            let started = { (entries: [Entry]) in
+                run.record(after: entries) { state in
+                    state.status = .running
+                    state.startedAt = state.createdAt
+                }
+            }
+            let entries = try await append(
+                contents, to: session, at: request.parentID.map { .some($0) }, run: started)
             run.update { $0.leafID = entries.last?.id }
-            runs.note(run.record)
+            runs.noteCarried(started(entries))
             let context = makeContext(
                 run, session, route, definitions, level,
                 maxTurns: min(request.maxTurns ?? limits.maxTurns, limits.maxTurns), maxCost: maxCost)

@@ -212,10 +212,11 @@ public final class AgentRuntime: Sendable {
 
     /// Appends, and lets go of a session whose file is in doubt after an error.
     func append(
-        _ contents: [NewEntry], to session: LiveSession, at parent: EntryID?? = nil
+        _ contents: [NewEntry], to session: LiveSession, at parent: EntryID?? = nil,
+        run: (([Entry]) -> RunRecord)? = nil
     ) async throws(RuntimeError) -> [Entry] {
         do throws(StoreError) {
-            return try await session.append(contents, at: parent)
+            return try await session.append(contents, at: parent, run: run)
         } catch {
             await sessions.discard(session)
             throw RuntimeError(error)

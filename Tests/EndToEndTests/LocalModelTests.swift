@@ -20,7 +20,7 @@ struct LocalModelTests {
         /// `isTalkative` takes the template away, without which the model never comes to an end. The slots share a window of 8192 tokens.
         init(isTalkative: Bool = false, slots: Int = 2) throws {
             let directory = ProcessInfo.processInfo.environment["TAU_TEST_MODEL_DIR"] ?? ""
-            let port = Int.random(in: 20_000...50_000)
+            let port = try LoopbackPort.reserve()
             let process = Process()
             process.executableURL = URL(fileURLWithPath: directory + "/venv/bin/python")
             process.arguments = [

@@ -8,7 +8,7 @@ import Testing
 @Suite(.ownThreads, .timeLimit(.minutes(2))) struct ProxyTests {
     @Test func `clients that share the server's connections get their own answers`() async throws {
         let server = try PostgresServer()
-        let port = Int.random(in: 20_000...50_000)
+        let port = try LoopbackPort.reserve()
         let proxy = try ServerProcess(
             "pgbouncer", program: "/usr/sbin/pgbouncer", ready: "process up", stopSignal: SIGKILL
         ) { directory in

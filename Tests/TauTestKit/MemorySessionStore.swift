@@ -48,7 +48,9 @@ public final class MemorySessionStore: SessionStore {
         }
     }
 
-    public func append(_ entries: [Entry], to id: SessionID, after expected: EntryID?) async throws(StoreError) {
+    public func append(
+        _ entries: [Entry], to id: SessionID, after expected: EntryID?, runs: [RunRecord]
+    ) async throws(StoreError) {
         // Others get their turn, as with a real disk.
         await Task.yield()
         try state.withLock { state throws(StoreError) in

@@ -17,7 +17,8 @@ public final class ObjectServer: Sendable {
     private let process: ServerProcess
 
     public init(_ kind: Kind) throws {
-        let port = Int.random(in: 200...499) * 100
+        // Ceph's other servers take the ports after it.
+        let port = try LoopbackPort.reserve(kind == .ceph ? 41 : 1)
         self.port = port
         switch kind {
         case .rclone:

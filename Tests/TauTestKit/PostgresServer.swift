@@ -35,7 +35,7 @@ public final class PostgresServer: Sendable {
 
     private init(settings: [String], prepare: (_ directory: String) throws -> Void) throws {
         let programs = try Self.programsDirectory()
-        let port = Int.random(in: 20_000...50_000)
+        let port = try LoopbackPort.reserve()
         self.port = port
         process = try ServerProcess(
             "postgres", program: programs + "/postgres", ready: "ready to accept", stopSignal: SIGQUIT

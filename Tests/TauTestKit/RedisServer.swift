@@ -10,7 +10,7 @@ public final class RedisServer: Sendable {
     private let process: ServerProcess
 
     public init(password: String? = nil, usesTLS: Bool = false) throws {
-        let port = Int.random(in: 20_000...50_000)
+        let port = try LoopbackPort.reserve()
         self.port = port
         self.password = password
         process = try ServerProcess(

@@ -6,7 +6,10 @@ public protocol RunStore: Sendable {
     /// lose what was taken down before the crash by more than a moment.
     func note(_ record: RunRecord)
 
-    /// The same, and returns once it is durable.
+    /// The same, for a state that a session's append has carried (`SessionStore.append`).
+    func noteCarried(_ record: RunRecord)
+
+    /// As `note`, and returns once it is durable.
     func save(_ record: RunRecord) async throws(StoreError)
 
     func record(of run: RunID) async throws(StoreError) -> RunRecord?
@@ -26,6 +29,9 @@ public protocol RunStore: Sendable {
 }
 
 extension RunStore {
+    /// For stores that keep runs apart from sessions.
+    public func noteCarried(_ record: RunRecord) { note(record) }
+
     /// For stores of one server, which knows its runs itself.
     public func activeRuns(of sessions: [SessionID]) async throws(StoreError) -> [SessionID: RunID] { [:] }
 }

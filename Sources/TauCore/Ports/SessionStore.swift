@@ -15,7 +15,12 @@ public protocol SessionStore: Sendable {
     func context(of id: SessionID, leaf: EntryID?) async throws(StoreError) -> ModelContext?
 
     /// Adds entries behind the last one, in order, all or none. `expected` names the entry that must be the last one now.
-    func append(_ entries: [Entry], to id: SessionID, after expected: EntryID?) async throws(StoreError)
+    ///
+    /// `runs` are the states of runs that the entries bring about. A store that keeps runs beside its sessions makes both durable at
+    /// once; any other leaves them to its `RunStore`, which is told of them afterwards (`noteCarried`).
+    func append(
+        _ entries: [Entry], to id: SessionID, after expected: EntryID?, runs: [RunRecord]
+    ) async throws(StoreError)
 
     /// Gives the right to write back.
     func close(_ id: SessionID) async
@@ -36,6 +41,11 @@ public protocol SessionStore: Sendable {
 }
 
 extension SessionStore {
+    /// Entries that change no run's state.
+    public func append(_ entries: [Entry], to id: SessionID, after expected: EntryID?) async throws(StoreError) {
+        try await append(entries, to: id, after: expected, runs: [])
+    }
+
     /// Reads the whole session.
     public func summary(of id: SessionID) async throws(StoreError) -> SessionSummary {
         SessionTree(try await read(id)).summary

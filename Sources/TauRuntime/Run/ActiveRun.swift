@@ -10,6 +10,8 @@ public final class ActiveRun: Sendable {
         var followUps: [UserMessage] = []
         /// Set once the loop has decided to stop: nothing more can be queued.
         var isClosed = false
+        /// The end that the last answer's entry has carried to the store.
+        var end: Run?
     }
 
     public let id: RunID
@@ -37,6 +39,26 @@ public final class ActiveRun: Sendable {
 
     /// The run as it is remembered beyond this process.
     var record: RunRecord { state.withLock { RunRecord(run: $0.run, suspension: $0.suspension) } }
+
+    /// The run as it is to be remembered once these entries are durable.
+    func record(after entries: [Entry], _ change: (inout Run) -> Void) -> RunRecord {
+        var record = record
+        record.run.leafID = entries.last?.id ?? record.run.leafID
+        change(&record.run)
+        return record
+    }
+
+    /// Takes down the end that the store has, before anybody is told of it.
+    func noteEnd(_ end: Run) { state.withLock { $0.end = end } }
+
+    /// Turns to the end that the store has; false if it has none.
+    func takeEnd() -> Bool {
+        state.withLock { state in
+            guard let end = state.end else { return false }
+            state.run = end
+            return true
+        }
+    }
 
     func update(_ change: (inout Run) -> Void) {
         state.withLock { change(&$0.run) }

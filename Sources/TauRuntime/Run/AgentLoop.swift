@@ -68,6 +68,10 @@ struct AgentLoop {
             case .exhausted: return .costLimit
             }
             let (answer, failure) = await turn.run()
+            if failure == nil, answer.toolCalls.isEmpty, !Task.isCancelled {
+                if let outcome = try await conclude(answer) { return outcome }
+                continue
+            }
             let entry = try await context.append(.assistant(answer))
             messages.append(.assistant(answer))
             guard let failure else {
@@ -85,20 +89,35 @@ struct AgentLoop {
         }
     }
 
+    /// Goes on with a message that waits, which is another turn; where none does, the answer is the last one.
+    private mutating func conclude(_ answer: AssistantMessage) async throws(StoreError) -> Outcome? {
+        let queued = context.run.takeNextOrClose()
+        if queued == nil { try await context.appendLast(answer) } else { try await context.append(.assistant(answer)) }
+        messages.append(.assistant(answer))
+        endTurn(answer, [])
+        guard let queued else { return .completed }
+        return try await goOn(with: queued)
+    }
+
     /// Runs the answer's calls and sees what is next; nil: another turn, which has been told.
     private mutating func finish(
         _ answer: AssistantMessage, resumed: RunRecord.Suspension?
     ) async throws(StoreError) -> Outcome? {
         guard let results = try await toolResults(for: answer, resumed) else { return .suspended }
+        endTurn(answer, results)
+        if Task.isCancelled { return .cancelled }
+        if context.run.record.run.failure != nil { return .failed }
+        return try await goOn(with: context.run.takeSteering())
+    }
+
+    private mutating func endTurn(_ answer: AssistantMessage, _ results: [ToolResultMessage]) {
         messages += results.map { .toolResult($0) }
         context.publish(.turnEnd(message: .assistant(answer), results: results))
         turnCount += 1
         recovery.noteProgress()
-        if Task.isCancelled { return .cancelled }
-        if context.run.record.run.failure != nil { return .failed }
-        let needsAnswer = !results.isEmpty
-        let queued = needsAnswer ? context.run.takeSteering() : context.run.takeNextOrClose()
-        if queued == nil, !needsAnswer { return .completed }
+    }
+
+    private mutating func goOn(with queued: UserMessage?) async throws(StoreError) -> Outcome? {
         guard turnCount < context.maxTurns else { return .turnLimit }
         context.publish(.turnStart)
         if let queued {

@@ -32,15 +32,36 @@ struct RunContext: Sendable {
         return try await append([.message(message)])[0]
     }
 
+    /// The same for the run's last answer: the run's end is durable with it.
+    func appendLast(_ answer: AssistantMessage) async throws(StoreError) {
+        publish(.messageEnd(.assistant(answer)))
+        let finishedAt = environment.now()
+        let ended = { (entries: [Entry]) in
+            run.record(after: entries) { state in
+                state.status = .completed
+                state.finishedAt = finishedAt
+            }
+        }
+        let entries = try await session.append([.message(.assistant(answer))], run: ended)
+        let record = ended(entries)
+        runs.noteCarried(record)
+        run.noteEnd(record.run)
+        tell(of: entries)
+    }
+
     /// Makes entries, and tells of them once they are durable.
     @discardableResult
     func append(_ contents: [NewEntry]) async throws(StoreError) -> [Entry] {
         let entries = try await session.append(contents)
+        tell(of: entries)
+        return entries
+    }
+
+    private func tell(of entries: [Entry]) {
         for entry in entries {
             run.update { $0.leafID = entry.id }
             publish(.entryAppended(entry))
         }
-        return entries
     }
 
     /// The tokens that the next answer may have.

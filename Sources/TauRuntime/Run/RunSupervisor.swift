@@ -79,7 +79,6 @@ public final class RunSupervisor: Service {
                 run.status = .running
                 run.startedAt = job.context.environment.now()
             }
-            job.context.runs.note(run.record)
             run.publishState()
         }
         let result = await Self.loopUntilCancelled(job)
@@ -89,6 +88,7 @@ public final class RunSupervisor: Service {
             return run.journal.close()
         }
         run.close()
+        if case .success(.completed) = result, run.takeEnd() { return await Self.finish(job, nil) }
         var storeFailure: StoreError?
         run.update { state in
             state.finishedAt = job.context.environment.now()
@@ -118,10 +118,14 @@ public final class RunSupervisor: Service {
                 "run failed: its session cannot be written", metadata: ["reason": "\(storeFailure)"])
         }
         job.context.runs.note(run.record)
+        await Self.finish(job, storeFailure)
+    }
+
+    private static func finish(_ job: Job, _ failure: StoreError?) async {
         // The session is free before the client hears the end, so that its next message is not refused.
-        await job.finish(storeFailure)
-        run.publishState()
-        run.journal.close()
+        await job.finish(failure)
+        job.context.run.publishState()
+        job.context.run.journal.close()
     }
 
     /// The loop beside a task that waits for the cancel request: whichever ends first ends the other.

@@ -7,8 +7,14 @@ public import TauCore
 /// waited longest takes them there for all.
 public final class LiveSession: Sendable {
     private struct Pending {
-        var entries: [Entry]
+        var batch: Batch
         var continuation: CheckedContinuation<Turn, Never>
+    }
+
+    /// What goes to the store together.
+    private struct Batch {
+        var entries: [Entry]
+        var run: RunRecord?
     }
 
     /// Who alone may move the leaf.
@@ -21,7 +27,7 @@ public final class LiveSession: Sendable {
     /// What a caller is to do with its entries.
     private enum Turn: Sendable {
         /// Take them, and all that wait behind them, to the store.
-        case lead([Entry])
+        case lead(Batch)
         case stored([Entry])
         case failed(StoreError)
     }
@@ -98,36 +104,48 @@ public final class LiveSession: Sendable {
 
     /// Adds entries behind each other, the first one at the leaf or at `parent`, and returns once they are durable.
     ///
-    /// `parent` is an entry of this session, or `.some(nil)` for a new root.
-    public func append(_ new: [NewEntry], at parent: EntryID?? = nil) async throws(StoreError) -> [Entry] {
+    /// `parent` is an entry of this session, or `.some(nil)` for a new root. `run` makes the state of a run that becomes true with the
+    /// entries.
+    public func append(
+        _ new: [NewEntry], at parent: EntryID?? = nil, run: (([Entry]) -> RunRecord)? = nil
+    ) async throws(StoreError) -> [Entry] {
         guard !new.isEmpty else { return [] }
-        let immediate = state.withLock { state -> [Entry]? in
-            state.isStoring ? nil : lead(new, parent, &state)
+        let immediate = state.withLock { state -> Batch? in
+            state.isStoring ? nil : lead(new, parent, run, &state)
         }
         let turn: Turn
         if let immediate {
             turn = .lead(immediate)
         } else {
             turn = await withCheckedContinuation { continuation in
-                let entries = state.withLock { state -> [Entry]? in
-                    guard state.isStoring else { return lead(new, parent, &state) }
-                    let entries = makeEntries(new, parent, &state)
-                    state.waiting.append(Pending(entries: entries, continuation: continuation))
+                let batch = state.withLock { state -> Batch? in
+                    guard state.isStoring else { return lead(new, parent, run, &state) }
+                    let batch = makeBatch(new, parent, run, &state)
+                    state.waiting.append(Pending(batch: batch, continuation: continuation))
                     return nil
                 }
-                if let entries { continuation.resume(returning: .lead(entries)) }
+                if let batch { continuation.resume(returning: .lead(batch)) }
             }
         }
         switch turn {
-        case .lead(let entries): return try await store(entries)
+        case .lead(let batch): return try await store(batch)
         case .stored(let entries): return entries
         case .failed(let error): throw error
         }
     }
 
-    private func lead(_ new: [NewEntry], _ parent: EntryID??, _ state: inout State) -> [Entry] {
+    private func lead(
+        _ new: [NewEntry], _ parent: EntryID??, _ run: (([Entry]) -> RunRecord)?, _ state: inout State
+    ) -> Batch {
         state.isStoring = true
-        return makeEntries(new, parent, &state)
+        return makeBatch(new, parent, run, &state)
+    }
+
+    private func makeBatch(
+        _ new: [NewEntry], _ parent: EntryID??, _ run: (([Entry]) -> RunRecord)?, _ state: inout State
+    ) -> Batch {
+        let entries = makeEntries(new, parent, &state)
+        return Batch(entries: entries, run: run?(entries))
     }
 
     private func makeEntries(_ new: [NewEntry], _ parent: EntryID??, _ state: inout State) -> [Entry] {
@@ -151,20 +169,21 @@ public final class LiveSession: Sendable {
     }
 
     /// Takes the caller's entries and all that wait to the store, and hands the lead on.
-    private func store(_ own: [Entry]) async throws(StoreError) -> [Entry] {
+    private func store(_ own: Batch) async throws(StoreError) -> [Entry] {
         let (followers, tail) = state.withLock { state -> ([Pending], EntryID?) in
             defer { state.waiting = [] }
             return (state.waiting, state.tree.entries.last?.id)
         }
-        let batch = followers.isEmpty ? own : own + followers.flatMap(\.entries)
+        let entries = followers.isEmpty ? own.entries : own.entries + followers.flatMap(\.batch.entries)
+        let runs = [own.run].compactMap(\.self) + followers.compactMap(\.batch.run)
         do throws(StoreError) {
-            try await store.append(batch, to: id, after: tail)
+            try await store.append(entries, to: id, after: tail, runs: runs)
         } catch {
             fail(followers, error)
             throw error
         }
         let next = state.withLock { state -> Pending? in
-            for entry in batch {
+            for entry in entries {
                 state.tree.append(entry)
                 state.byteCount += entry.line.count + 1
                 state.waitingIDs.remove(entry.id)
@@ -175,9 +194,9 @@ public final class LiveSession: Sendable {
             }
             return state.waiting.removeFirst()
         }
-        for follower in followers { follower.continuation.resume(returning: .stored(follower.entries)) }
-        if let next { next.continuation.resume(returning: .lead(next.entries)) }
-        return own
+        for follower in followers { follower.continuation.resume(returning: .stored(follower.batch.entries)) }
+        if let next { next.continuation.resume(returning: .lead(next.batch)) }
+        return own.entries
     }
 
     /// Fails everybody who waits: their entries follow entries that were not stored.

@@ -146,7 +146,7 @@ package final class JSONLSessionStore: SessionStore {
     }
 
     package func append(
-        _ entries: [Entry], to id: SessionID, after expected: EntryID?
+        _ entries: [Entry], to id: SessionID, after expected: EntryID?, runs: [RunRecord]
     ) async throws(StoreError) {
         guard let writer = open.withLock({ $0[id] }) else {
             throw StoreError(.conflict, "session \(id) is not open for writing")

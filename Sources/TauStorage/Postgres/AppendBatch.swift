@@ -7,12 +7,14 @@ struct SessionAppend: Sendable {
     var epoch: Int64
     var expected: EntryID?
     var entries: [Entry]
+    /// The states of runs that become true with the entries.
+    var runs: [RunRecord] = []
 
     var byteCount: Int { entries.reduce(0) { $0 + $1.line.count + 1 } }
 }
 
 /// Appends to several sessions as one statement: each session's head is moved if it is where its append expects it, under the epoch
-/// of its lease, and only then are its entries added. A session is in a batch once.
+/// of its lease, and only then are its entries added, and the states of runs that it carries. A session is in a batch once.
 struct AppendBatch {
     private var sessions: [[UInt8]] = []
     private var epochs: [Int64] = []
@@ -21,8 +23,9 @@ struct AppendBatch {
     private var lineCounts: [Int64] = []
     private var byteCounts: [Int64] = []
     private var rows = EntryRows()
+    private var runs: [(record: RunRecord, number: Int64)] = []
 
-    init(_ appends: [SessionAppend]) {
+    private init(_ appends: [SessionAppend]) {
         for (index, append) in appends.enumerated() {
             sessions.append(append.session)
             epochs.append(append.epoch)
@@ -33,25 +36,35 @@ struct AppendBatch {
             for (place, entry) in append.entries.enumerated() {
                 rows.add(entry, at: place + 1, of: index + 1)
             }
+            // A statement writes a row once.
+            let latest = Dictionary(append.runs.map { ($0.run.id, $0) }) { _, later in later }
+            runs += latest.values.map { ($0, Int64(index + 1)) }
         }
     }
 
-    static func statement(_ appends: [SessionAppend]) -> PostgresStatement {
-        if appends.count == 1, appends[0].entries.count == 1 { return single(appends[0], appends[0].entries[0]) }
-        return AppendBatch(appends).statement
+    static func statement(_ appends: [SessionAppend], _ runRows: RunRows) -> PostgresStatement {
+        if appends.count == 1, appends[0].entries.count == 1, appends[0].runs.isEmpty {
+            return single(appends[0], appends[0].entries[0])
+        }
+        return AppendBatch(appends).statement(runRows)
     }
 
-    private var statement: PostgresStatement {
-        PostgresStatement(
-            Self.text,
-            [
-                .uuids(sessions), .integers(epochs), .byteStrings(expected), .byteStrings(tails), .integers(lineCounts),
-                .integers(byteCounts),
-            ] + rows.parameters)
+    private func statement(_ runRows: RunRows) -> PostgresStatement {
+        let parameters: [PostgresValue] = [
+            .uuids(sessions), .integers(epochs), .byteStrings(expected), .byteStrings(tails), .integers(lineCounts),
+            .integers(byteCounts),
+        ]
+        if runs.isEmpty { return PostgresStatement(Self.text, parameters + rows.parameters) }
+        return PostgresStatement(
+            Self.textWithRuns, parameters + rows.parameters + runRows.parameters(ofCarried: runs))
     }
 
     /// Answers the numbers, from 1, of the appends that were made.
-    private static let text = """
+    private static let text = "\(additions) SELECT number FROM head"
+    private static let textWithRuns =
+        "\(additions), noted AS (\(RunRows.addition(from: 7 + EntryRows.parameterCount))) SELECT number FROM head"
+
+    private static let additions = """
         WITH head AS (
             UPDATE session_heads AS head SET
                 tail_id = append.tail, line_count = head.line_count + append.lines,
@@ -69,7 +82,6 @@ struct AppendBatch {
                 line.content, line.raw, line.metadata::jsonb
             FROM \(EntryRows.table(from: 7)) JOIN head USING (number)
         )
-        SELECT number FROM head
         """
 
     /// Make a connection plan the statement once, and find heads by their key whatever the tables' sizes were then.

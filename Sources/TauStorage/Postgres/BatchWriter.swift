@@ -91,6 +91,8 @@ final class BatchWriter: Sendable {
                 }
                 if state.appends.isEmpty { state.firstAppendAt = monotonicMilliseconds() }
                 state.appends.append(Waiting(append: append, continuation: continuation))
+                // What it carries is later than what was noted.
+                for record in append.runs { state.notes[record.run.id] = nil }
                 return .success(threadToWake(state))
             }
             switch taken {
@@ -302,7 +304,7 @@ final class BatchWriter: Sendable {
     ) throws(PostgresError) -> (appends: [Outcome], notes: Outcome) {
         let appends = batch.appends.map(\.append)
         var statements: [PostgresStatement] = []
-        if !appends.isEmpty { statements.append(AppendBatch.statement(appends)) }
+        if !appends.isEmpty { statements.append(AppendBatch.statement(appends, runs)) }
         let notes = batch.notes.isEmpty ? nil : runs.statement(batch.notes)
         if let notes { statements.append(notes) }
         guard !statements.isEmpty else { return ([], .success(())) }
@@ -319,7 +321,7 @@ final class BatchWriter: Sendable {
     private func isolate(
         _ appends: [SessionAppend], _ notes: PostgresStatement?, _ link: inout PostgresLink?
     ) throws(PostgresError) -> (appends: [Outcome], notes: Outcome) {
-        let statements = appends.map { AppendBatch.statement([$0]) } + (notes.map { [$0] } ?? [])
+        let statements = appends.map { AppendBatch.statement([$0], runs) } + (notes.map { [$0] } ?? [])
         let results = try send(statements, isAtomic: false, &link)
         let outcomes = results.prefix(appends.count).map { result -> Outcome in
             do throws(PostgresError) {

@@ -19,6 +19,9 @@ package final class PostgresRunStore: RunStore {
 
     package func note(_ record: RunRecord) { writer.note(record) }
 
+    /// It was committed with its entries.
+    package func noteCarried(_ record: RunRecord) {}
+
     package func save(_ record: RunRecord) async throws(StoreError) {
         writer.note(record)
         try await writer.flushNotes()
@@ -101,28 +104,3 @@ package final class PostgresRunStore: RunStore {
     }
 }
 
-/// The states of runs as one statement.
-struct RunRows: Sendable {
-    let server: [UInt8]
-
-    func statement(_ records: [RunRecord]) -> PostgresStatement {
-        // Two servers that write the same runs take their rows in one order.
-        let records = records.sorted { $0.run.id.rawValue < $1.run.id.rawValue }
-        return PostgresStatement(
-            """
-            INSERT INTO runs (id, session_id, server_id, status, is_final, record)
-            SELECT id, session_id, $1, status, is_final = 1, record
-            FROM unnest($2::text[], $3::uuid[], $4::text[], $5::int8[], $6::text[])
-                AS run(id, session_id, status, is_final, record)
-            ON CONFLICT (id) DO UPDATE SET
-                server_id = excluded.server_id, status = excluded.status, is_final = excluded.is_final,
-                record = excluded.record
-            """,
-            [
-                .uuid(server), .texts(records.map { EntryRows.text($0.run.id.rawValue) }),
-                .uuids(records.map { $0.run.sessionID.uuid }),
-                .texts(records.map { Array($0.run.status.rawValue.utf8) }),
-                .integers(records.map { $0.run.status.isFinal ? 1 : 0 }), .texts(records.map(\.serialized)),
-            ])
-    }
-}

@@ -215,14 +215,14 @@ package final class PostgresSessionStore: SessionStore {
     }
 
     package func append(
-        _ entries: [Entry], to id: SessionID, after expected: EntryID?
+        _ entries: [Entry], to id: SessionID, after expected: EntryID?, runs: [RunRecord]
     ) async throws(StoreError) {
         guard let lease = open.withLock({ $0[id] }) else {
             throw StoreError(.conflict, "session \(id) is not open for writing")
         }
         guard !entries.isEmpty else { return }
         try await writer.append(
-            SessionAppend(session: lease.key, epoch: lease.epoch, expected: expected, entries: entries))
+            SessionAppend(session: lease.key, epoch: lease.epoch, expected: expected, entries: entries, runs: runs))
     }
 
     package func close(_ id: SessionID) async {

@@ -73,7 +73,9 @@ private struct BenchSessionStore: SessionStore {
     func create(_ file: SessionFile) async throws(StoreError) {}
     func open(_ id: SessionID) async throws(StoreError) -> SessionFile { throw Self.unsupported }
     func read(_ id: SessionID) async throws(StoreError) -> SessionFile { throw Self.unsupported }
-    func append(_ entries: [Entry], to id: SessionID, after expected: EntryID?) async throws(StoreError) {}
+    func append(
+        _ entries: [Entry], to id: SessionID, after expected: EntryID?, runs: [RunRecord]
+    ) async throws(StoreError) {}
     func close(_ id: SessionID) async {}
     func delete(_ id: SessionID) async throws(StoreError) {}
     func export(_ id: SessionID) async throws(StoreError) -> SessionExport { throw Self.unsupported }
