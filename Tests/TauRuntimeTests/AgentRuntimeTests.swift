@@ -22,6 +22,24 @@ import Testing
         }
     }
 
+    @Test func `a turn without tools is two appends, which carry the run's begin and its end`() async throws {
+        try await RuntimeHarness(turns: [StubProvider.text("hi")]).use { harness in
+            let session = try await harness.newSession()
+            let before = harness.store.appendCount
+            let events = try await harness.run("hello", in: session)
+            #expect(harness.store.appendCount == before + 2)
+            let entries = harness.store.entries(of: session)
+            let carried = harness.store.carriedRuns
+            #expect(carried.map(\.run.run.status) == [.running, .completed])
+            #expect(carried.map(\.run.run.leafID) == carried.map(\.entry))
+            #expect(carried.last?.entry == entries.last?.id)
+            // What was stored is what is told.
+            let told = try #require(events.last?["run"])
+            #expect(Run(json: told)?.finishedAt == carried.last?.run.run.finishedAt)
+            #expect(carried.last?.run.run.usage.totalTokens == 12)
+        }
+    }
+
     @Test func `the first and the last event tell the run's state, and entries are told of once durable`() async throws
     {
         try await RuntimeHarness(turns: [StubProvider.text("hi")]).use { harness in

@@ -56,6 +56,35 @@ import Testing
         try await storage.close()
     }
 
+    @Test func `the state that an append carries is stored with it or not at all, and replaces what was noted before`()
+        async throws
+    {
+        let database = try await TestDatabase()
+        let storage = try await database.storage { $0.batch.noteMilliseconds = 100_000 }
+        let file = SessionStoreContract.file("s", ["a"])
+        try await storage.sessions.create(file)
+        let next = SessionStoreContract.entry("b", after: file.entries[0])
+        storage.runs.note(RunStoreTests.record(1, .running))
+        try await storage.sessions.append(
+            [next], to: Self.session, after: file.entries[0].id,
+            runs: [RunStoreTests.record(1, .waiting), RunStoreTests.record(1, .completed), RunStoreTests.record(2, .failed)])
+        let stored = try await database.query(
+            """
+            SELECT string_agg(runs.id || ' ' || status, ',' ORDER BY runs.id), bool_and(runs.xmin = head.xmin)
+            FROM runs, session_heads AS head
+            """)
+        #expect(try stored.rows[0].text(0) == "r000001 completed,r000002 failed")
+        #expect(try stored.rows[0].bool(1))
+
+        let late = SessionStoreContract.entry("c", after: next)
+        await #expect(throws: StoreError.self) {
+            try await storage.sessions.append(
+                [late], to: Self.session, after: file.entries[0].id, runs: [RunStoreTests.record(3, .completed)])
+        }
+        #expect(try await storage.runs.record(of: RunID(unchecked: "r000003")) == nil)
+        try await storage.close()
+    }
+
     @Test func `a server that starts again on its directory takes up what it has left, and waits for nothing`()
         async throws
     {

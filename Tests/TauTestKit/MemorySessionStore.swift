@@ -8,6 +8,7 @@ public final class MemorySessionStore: SessionStore {
         var open: Set<SessionID> = []
         var failure: StoreError?
         var appendCount = 0
+        var carried: [(entry: EntryID?, run: RunRecord)] = []
     }
 
     private let state = Mutex(State())
@@ -19,6 +20,9 @@ public final class MemorySessionStore: SessionStore {
 
     /// Calls of `append` so far.
     public var appendCount: Int { state.withLock { $0.appendCount } }
+
+    /// The states of runs that appends have brought, each with the entry that it came with.
+    public var carriedRuns: [(entry: EntryID?, run: RunRecord)] { state.withLock { $0.carried } }
 
     /// Whether somebody has the right to write it.
     public func isOpen(_ id: SessionID) -> Bool { state.withLock { $0.open.contains(id) } }
@@ -59,6 +63,7 @@ public final class MemorySessionStore: SessionStore {
             guard let file = state.files[id], state.open.contains(id) else { throw StoreError(.conflict, "not open") }
             guard file.entries.last?.id == expected else { throw StoreError(.conflict, "unexpected leaf") }
             state.files[id] = SessionFile(header: file.header, entries: file.entries + entries)
+            state.carried += runs.map { (entries.last?.id, $0) }
         }
     }
 
