@@ -16,14 +16,17 @@ struct PostgresAnswers {
     /// Names under which nothing was prepared.
     private(set) var failedPreparations: [String] = []
     private let expected: [Step]
+    /// How the rows of each statement are joined.
+    private let separators: [UInt8?]
     private var step = 0
     private var statement = 0
     /// Why the rest up to the synchronisation is not executed.
     private var failure: PostgresError?
 
-    init(statements: Int, expected: [Step]) {
+    init(statements: [PostgresStatement], expected: [Step]) {
         self.expected = expected
-        results = Array(repeating: .success(PostgresResult()), count: statements)
+        separators = statements.map(\.separator)
+        results = Array(repeating: .success(PostgresResult()), count: statements.count)
     }
 
     var isComplete: Bool { step == expected.count }
@@ -36,7 +39,9 @@ struct PostgresAnswers {
             failure = nil
             step += 1
         case PGRES_COMMAND_OK, PGRES_TUPLES_OK:
-            if case .execution = expected[step] { results[statement] = .success(Self.read(result)) }
+            if case .execution = expected[step] {
+                results[statement] = .success(Self.read(result, separators[statement]))
+            }
         case PGRES_PIPELINE_ABORTED:
             fail(failure ?? PostgresError(.cancelled, "an earlier statement failed"))
         default:
@@ -73,22 +78,40 @@ struct PostgresAnswers {
         return PostgresError(.refused(SQLState(state)), message + detail)
     }
 
-    private static func read(_ result: OpaquePointer) -> PostgresResult {
+    private static func read(_ result: OpaquePointer, _ separator: UInt8?) -> PostgresResult {
         var read = PostgresResult()
         let columns = PQnfields(result)
         read.columns = (0..<columns).map { PQfname(result, $0).map { String(cString: $0) } ?? "" }
         read.command = String(cString: PQcmdStatus(result))
         read.affectedRows = Int(String(cString: PQcmdTuples(result))) ?? 0
-        for row in 0..<PQntuples(result) {
-            read.add(
-                (0..<columns).map { column in
-                    guard PQgetisnull(result, row, column) == 0, let value = PQgetvalue(result, row, column) else {
-                        return nil
-                    }
-                    return Array(UnsafeRawBufferPointer(start: value, count: Int(PQgetlength(result, row, column))))
-                })
+        let rows = PQntuples(result)
+        read.rowCount = Int(rows)
+        if let separator {
+            read.joined = join(result, rows, separator)
+        } else {
+            for row in 0..<rows { read.add((0..<columns).map { value(result, row, $0).map { Array($0) } }) }
         }
         return read
+    }
+
+    private static func join(_ result: OpaquePointer, _ rows: Int32, _ separator: UInt8) -> [UInt8] {
+        let size = (0..<rows).reduce(0) { $0 + Int(PQgetlength(result, $1, 0)) + 1 }
+        var joined: [UInt8] = []
+        joined.reserveCapacity(size + spareBytes)
+        for row in 0..<rows {
+            if row > 0 { joined.append(separator) }
+            if let value = value(result, row, 0) { joined.append(contentsOf: value) }
+        }
+        return joined
+    }
+
+    /// Room for what is put around the values, without a copy of all.
+    private static let spareBytes = 4096
+
+    /// Nil for NULL; valid while the result is.
+    private static func value(_ result: OpaquePointer, _ row: Int32, _ column: Int32) -> UnsafeRawBufferPointer? {
+        guard PQgetisnull(result, row, column) == 0, let value = PQgetvalue(result, row, column) else { return nil }
+        return UnsafeRawBufferPointer(start: value, count: Int(PQgetlength(result, row, column)))
     }
 
     /// A message of libpq's without its line ends.

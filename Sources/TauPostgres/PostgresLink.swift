@@ -131,7 +131,7 @@ package struct PostgresLink: ~Copyable {
                 expected.append(.synchronization)
             }
         }
-        var answers = PostgresAnswers(statements: statements.count, expected: expected)
+        var answers = PostgresAnswers(statements: statements, expected: expected)
         var deadline = monotonicMilliseconds() + configuration.queryTimeoutMilliseconds
         var reason: PostgresError.Code?
         while !answers.isComplete {

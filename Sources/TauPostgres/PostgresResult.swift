@@ -2,6 +2,10 @@
 package struct PostgresResult: Sendable {
     package var columns: [String] = []
     package fileprivate(set) var rows: [PostgresRow] = []
+    /// The first values of all rows, where the statement joins them; then there are no rows.
+    package var joined: [UInt8] = []
+    /// Rows that were answered.
+    package var rowCount = 0
     /// What the server did, such as `SELECT 3` or `COMMIT`.
     package var command = ""
     /// Rows that an INSERT, UPDATE or DELETE has touched.
@@ -56,9 +60,13 @@ package struct PostgresRow: Sendable {
 package struct PostgresStatement: Sendable {
     package var text: String
     package var parameters: [PostgresValue]
+    /// A byte between the first values of the rows, which are answered as one value: many rows cost little then, and the database
+    /// need not hold them all at once.
+    package var separator: UInt8?
 
-    package init(_ text: String, _ parameters: [PostgresValue] = []) {
+    package init(_ text: String, _ parameters: [PostgresValue] = [], joiningRowsWith separator: UInt8? = nil) {
         self.text = text
         self.parameters = parameters
+        self.separator = separator
     }
 }

@@ -8,6 +8,22 @@ extension SessionFile {
         } catch {
             throw StoreError(.corrupt, "session \(id) cannot be read: \(error.reason)")
         }
+        try check(id)
+    }
+
+    /// The same on several processors.
+    static func stored(_ content: [UInt8], as id: SessionID, _ limits: Limits) async throws(StoreError) -> SessionFile {
+        let file: SessionFile
+        do throws(EntryError) {
+            file = try await parsing(content, limits: limits)
+        } catch {
+            throw StoreError(.corrupt, "session \(id) cannot be read: \(error.reason)")
+        }
+        try file.check(id)
+        return file
+    }
+
+    private func check(_ id: SessionID) throws(StoreError) {
         // Under a wrong name it would be listed by an id that opens nothing, or another session.
         guard header.id == id else {
             throw StoreError(.corrupt, "session \(id) cannot be read: its header names session \(header.id)")

@@ -30,6 +30,26 @@ import Testing
         #expect(file.findings.allSatisfy { !$0.reason.isEmpty })
     }
 
+    @Test(arguments: [1, 2, 1000, 1001, 5003])
+    func `several processors read what one reads`(_ count: Int) async throws {
+        var text = #"{"type":"session","version":3,"id":"s","timestamp":"2026-01-01T00:00:00.000Z","cwd":"/"}"# + "\n"
+        for line in 1...count {
+            let isBroken = line % 700 == 1
+            text +=
+                isBroken ? "broken\n" : #"{"type":"custom","customType":"t","id":"e\#(line)","parentId":null}"# + "\n"
+            if line % 900 == 0 { text += "\n" }
+        }
+        text += #"{"torn"#
+        let content = Array(text.utf8)
+        let one = try SessionFile(parsing: content)
+        let several = try await SessionFile.parsing(content)
+        #expect(several.entries.map(\.id) == one.entries.map(\.id))
+        #expect(several.entries.map(\.line) == one.entries.map(\.line))
+        #expect(several.findings == one.findings)
+        #expect(several.findings.first?.lineNumber == 2)
+        #expect(several.bytes == one.bytes && several.tornTail == one.tornTail)
+    }
+
     @Test func `a line that is too long is a finding`() throws {
         let long = Self.entry.replacing("\"n\"", with: "\"\(String(repeating: "n", count: 300))\"")
         let file = try SessionFile(

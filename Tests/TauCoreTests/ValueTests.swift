@@ -1,6 +1,7 @@
-import TauCore
 import TauTestKit
 import Testing
+
+@testable import TauCore
 
 @Suite struct ValueTests {
     @Test(
@@ -83,6 +84,34 @@ import Testing
         #expect(usage.totalTokens == 15)
         #expect(usage.cost?.total == 0.5)
         #expect(Usage(json: nil) == Usage())
+    }
+
+    @Test func `a usage is the same off its text and off its value`() throws {
+        var generator = SeededGenerator(seed: 7)
+        let values = [
+            "0", "12", "-3", "1.0", "2e3", "0.25", "1e400", "999999999", "1000000001", "123456789012345678901", "-0",
+            "null", "true", "\"5\"", "[1,{}]", "{\"input\":1}",
+        ]
+        let keys = ["input", "output", "cacheRead", "cacheWrite", "totalTokens", "total", "x"]
+        func members(_ names: [String]) -> String {
+            (0..<Int.random(in: 0...7, using: &generator)).map { _ in
+                "\"\(names.randomElement(using: &generator) ?? "")\": \(values.randomElement(using: &generator) ?? "")"
+            }.joined(separator: " , ")
+        }
+        for _ in 0..<5000 {
+            var text = members(keys)
+            if Bool.random(using: &generator) {
+                let cost =
+                    Bool.random(using: &generator)
+                    ? "{\(members(keys))}" : values.randomElement(using: &generator) ?? ""
+                text += (text.isEmpty ? "" : ",") + "\"cost\":\(cost)"
+            }
+            let bytes = Array("{\(text)}".utf8)
+            #expect(Usage(scanning: bytes[...]) == Usage(json: try JSONValue(parsing: bytes)), "{\(text)}")
+        }
+        for broken in ["", "5", "null", "[]", "{", "{\"input\":}", "{}x"] {
+            #expect(Usage(scanning: Array(broken.utf8)[...]) == nil, "\(broken)")
+        }
     }
 
     @Test func `messages are written in Pi's order and read back`() throws {

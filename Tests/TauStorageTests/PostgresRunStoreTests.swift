@@ -67,7 +67,10 @@ import Testing
         storage.runs.note(RunStoreTests.record(1, .running))
         try await storage.sessions.append(
             [next], to: Self.session, after: file.entries[0].id,
-            runs: [RunStoreTests.record(1, .waiting), RunStoreTests.record(1, .completed), RunStoreTests.record(2, .failed)])
+            runs: [
+                RunStoreTests.record(1, .waiting), RunStoreTests.record(1, .completed),
+                RunStoreTests.record(2, .failed),
+            ])
         let stored = try await database.query(
             """
             SELECT string_agg(runs.id || ' ' || status, ',' ORDER BY runs.id), bool_and(runs.xmin = head.xmin)

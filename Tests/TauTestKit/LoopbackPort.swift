@@ -17,7 +17,8 @@ public enum LoopbackPort {
                 next += count
                 if (first..<first + count).allSatisfy(isFree) { return first }
             }
-            throw BuiltPrograms.Failure(description: "all ports from \(range.lowerBound) to \(range.upperBound) are taken")
+            throw BuiltPrograms.Failure(
+                description: "all ports from \(range.lowerBound) to \(range.upperBound) are taken")
         }
     }
 

@@ -54,7 +54,7 @@ public struct Cost: Hashable, Sendable {
 
 extension Usage {
     /// A file may claim any number; sums of this many tokens over a billion entries do not overflow.
-    private static let maxStoredTokens = 1_000_000_000
+    static let maxStoredTokens = 1_000_000_000
 
     /// Reads a stored usage object; parts that are missing count as zero, and old files have no `totalTokens`.
     public init(json: JSONValue?) {

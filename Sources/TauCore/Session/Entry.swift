@@ -128,8 +128,7 @@ extension Entry {
         case .message(let message):
             guard message.usageEnd > message.usageStart else { return nil }
             let range = (line.startIndex + Int(message.usageStart))..<(line.startIndex + Int(message.usageEnd))
-            guard let json = try? JSONValue(parsing: line[range]), json.object != nil else { return nil }
-            return Usage(json: json)
+            return Usage(scanning: line[range])
         case .compaction(let compaction): return compaction.usage
         case .branchSummary(let summary): return summary.usage
         case .usage(let usage): return usage

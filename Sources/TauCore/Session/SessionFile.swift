@@ -50,11 +50,49 @@ public struct SessionFile: Sendable {
     public init(
         parsing content: [UInt8], limits: Limits = Limits(), identifiers: IdentifierSource = IdentifierSource()
     ) throws(EntryError) {
-        var lines = Self.splitLines(content)
-        tornTail = []
-        bytes = content
-        findings = []
+        let lines: ArraySlice<Range<Int>>
+        (self, lines) = try Self.framed(content, identifiers)
+        take(Self.readEntries(lines, of: bytes, limits))
+    }
+
+    /// The same on several processors, for large files and callers that are not one of many.
+    public static func parsing(
+        _ content: [UInt8], limits: Limits = Limits(), identifiers: IdentifierSource = IdentifierSource()
+    ) async throws(EntryError) -> SessionFile {
+        var (file, lines) = try framed(content, identifiers)
+        let count = max(partLines, lines.count / maxParts + 1)
+        let parts = stride(from: lines.startIndex, to: lines.endIndex, by: count).map {
+            lines[$0..<min($0 + count, lines.endIndex)]
+        }
+        let bytes = file.bytes
+        let read = await withTaskGroup(of: (Int, Part).self) { group in
+            for (index, part) in parts.enumerated() {
+                group.addTask { (index, readEntries(part, of: bytes, limits)) }
+            }
+            var read = [Part?](repeating: nil, count: parts.count)
+            for await (index, part) in group { read[index] = part }
+            return read
+        }
+        for part in read { if let part { file.take(part) } }
+        return file
+    }
+
+    private init(header: SessionHeader, bytes: [UInt8]) {
+        self.header = header
+        self.bytes = bytes
         entries = []
+        findings = []
+        tornTail = []
+        originalVersion = header.version
+    }
+
+    /// A file without its entries yet, and the lines that they are on; line numbers are indices from 1.
+    private static func framed(
+        _ content: [UInt8], _ identifiers: IdentifierSource
+    ) throws(EntryError) -> (SessionFile, ArraySlice<Range<Int>>) {
+        var lines = splitLines(content)
+        var tornTail: [UInt8] = []
+        var bytes = content
         if let last = lines.last, last.upperBound == content.count, !last.isEmpty {
             let isWhole = (try? content[last].scanned()) != nil
             if !isWhole {
@@ -66,33 +104,53 @@ public struct SessionFile: Sendable {
         guard let first = lines.first else {
             throw EntryError(reason: tornTail.isEmpty ? "the file is empty" : "the file has no whole line")
         }
-        header = try SessionHeader(line: bytes[first])
-        originalVersion = header.version
-        if header.version < SessionHeader.currentVersion {
-            let migration = SessionMigration(header: header, lines: lines, content: bytes, identifiers: identifiers)
-            bytes = migration.content
-            lines = Self.splitLines(bytes)
-            header = try SessionHeader(line: bytes[lines[0]])
+        var file = SessionFile(header: try SessionHeader(line: bytes[first]), bytes: bytes)
+        file.tornTail = tornTail
+        if file.header.version < SessionHeader.currentVersion {
+            let migration = SessionMigration(
+                header: file.header, lines: lines, content: bytes, identifiers: identifiers)
+            file.bytes = migration.content
+            lines = splitLines(file.bytes)
+            file.header = try SessionHeader(line: file.bytes[lines[0]])
         }
-        readEntries(lines.dropFirst(), limits)
+        return (file, lines.dropFirst())
     }
 
-    private mutating func readEntries(_ lines: ArraySlice<Range<Int>>, _ limits: Limits) {
-        entries.reserveCapacity(lines.count)
-        for (index, range) in lines.enumerated() where !Self.isBlank(bytes[range]) {
-            // The header is line 1.
-            let number = index + 2
+    /// What lines behind each other hold.
+    private struct Part: Sendable {
+        var entries: [Entry] = []
+        var findings: [Finding] = []
+    }
+
+    /// Fewer lines are not worth a task of their own.
+    private static let partLines = 1000
+    private static let maxParts = 4
+
+    private static func readEntries(
+        _ lines: ArraySlice<Range<Int>>, of bytes: [UInt8], _ limits: Limits
+    ) -> Part {
+        var part = Part()
+        part.entries.reserveCapacity(lines.count)
+        for (index, range) in zip(lines.indices, lines) where !isBlank(bytes[range]) {
+            // The header has index 0 and is line 1.
+            let number = index + 1
             guard range.count <= limits.maxLineBytes else {
-                findings.append(
+                part.findings.append(
                     Finding(lineNumber: number, reason: "the line is longer than \(limits.maxLineBytes) bytes"))
                 continue
             }
             do throws(EntryError) {
-                entries.append(try Entry(line: bytes[range]))
+                part.entries.append(try Entry(line: bytes[range]))
             } catch {
-                findings.append(Finding(lineNumber: number, reason: error.reason))
+                part.findings.append(Finding(lineNumber: number, reason: error.reason))
             }
         }
+        return part
+    }
+
+    private mutating func take(_ part: Part) {
+        if entries.isEmpty { entries = part.entries } else { entries += part.entries }
+        findings += part.findings
     }
 
     /// The lines' ranges without their line feeds; a last line without one counts. U+2028 and U+2029 end no line.

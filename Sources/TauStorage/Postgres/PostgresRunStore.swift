@@ -103,4 +103,3 @@ package final class PostgresRunStore: RunStore {
             """, .integer(Int64(count)))
     }
 }
-

@@ -70,7 +70,7 @@ package final class PostgresSessionStore: SessionStore {
         guard isFirst else { throw StoreError(.conflict, "session \(id) is already open in this process") }
         defer { opening.withLock { _ = $0.remove(id) } }
         let (epoch, content) = try await withHandover(of: id) { () throws(StoreError) in try await restored(id) }
-        let file = try SessionFile(stored: content, as: id, settings.limits)
+        let file = try await SessionFile.stored(content, as: id, settings.limits)
         for finding in file.findings.prefix(20) {
             logger.warning(
                 "a session has a line that is no entry; it is kept and skipped",
@@ -190,18 +190,15 @@ package final class PostgresSessionStore: SessionStore {
         guard let lease = results[0].rows.first else { return (nil, []) }
         let extent = try SessionContent.Extent(row)
         let epoch = try lease.integer(0)
-        guard !results[3].rows[0].isNull(0) else { return (epoch, try await read(session, extent, from: pool)) }
-        return (epoch, Self.content(extent, lines: try results[3].rows[0].bytes(0)))
+        guard extent.comesAtOnce else { return (epoch, try await read(session, extent, from: pool)) }
+        return (epoch, Self.content(extent, lines: results[3].joined))
     }
 
-    private static func content(_ extent: SessionContent.Extent, lines: [UInt8]) -> [UInt8] {
-        var content: [UInt8] = []
-        content.reserveCapacity(extent.byteCount + 1)
-        content += extent.header
-        content.append(UInt8(ascii: "\n"))
-        content += lines
-        if !extent.lacksLineFeed { content.append(UInt8(ascii: "\n")) }
-        return content
+    private static func content(_ extent: SessionContent.Extent, lines: consuming [UInt8]) -> [UInt8] {
+        let hasLines = extent.lineCount > 1
+        lines.insert(contentsOf: extent.header + (hasLines ? [UInt8(ascii: "\n")] : []), at: 0)
+        if !extent.lacksLineFeed { lines.append(UInt8(ascii: "\n")) }
+        return lines
     }
 
     private func read(
@@ -295,7 +292,7 @@ package final class PostgresSessionStore: SessionStore {
                 try await reading.read { pool throws(PostgresError) in try await read(id.uuid, extent, from: pool) }
             }
         }
-        return try SessionFile(stored: content, as: id, settings.limits)
+        return try await SessionFile.stored(content, as: id, settings.limits)
     }
 
     package func context(of id: SessionID, leaf: EntryID?) async throws(StoreError) -> ModelContext? {

@@ -1,7 +1,7 @@
 internal import TauCore
 internal import TauPostgres
 
-/// A session's lines, read as the bytes of its file: the database joins them, so that they come as one value.
+/// A session's lines, read as the bytes of its file.
 struct SessionContent {
     /// Where a session's lines end, and how.
     struct Extent: Sendable {
@@ -13,6 +13,8 @@ struct SessionContent {
         /// The object that holds the lines, where they are archived.
         var archived: ArchivedSession?
         var isArchived: Bool { archived != nil }
+        /// Whether the lines fit into one answer as they are.
+        var comesAtOnce: Bool { byteCount <= SessionContent.pieceBytes && !hasRawLines }
 
         init(_ row: PostgresRow) throws(PostgresError) {
             lineCount = Int(try row.integer(0))
@@ -37,28 +39,26 @@ struct SessionContent {
             """, [.uuid(session)])
     }
 
-    /// All lines behind the header, if they are not too many bytes for one answer; NULL else. They are behind a line feed each.
+    /// All lines behind the header, joined, of a session whose lines come at once (`Extent.comesAtOnce`); of others, none.
     static func lines(of session: [UInt8]) -> PostgresStatement {
         PostgresStatement(
             """
-            SELECT string_agg(line.content, E'\\n') FROM session_heads AS head, LATERAL (
-                SELECT content FROM session_entries AS entry WHERE entry.session_id = $1 ORDER BY entry.line
-            ) AS line WHERE head.session_id = $1 AND head.byte_count <= $2 AND NOT head.has_raw_lines
-            """, [.uuid(session), .integer(Int64(pieceBytes))])
+            SELECT content FROM session_entries WHERE session_id = $1 AND (
+                SELECT byte_count <= $2 AND NOT has_raw_lines FROM session_heads WHERE session_id = $1)
+            ORDER BY line
+            """, [.uuid(session), .integer(Int64(pieceBytes))], joiningRowsWith: lineFeed)
     }
 
-    /// The lines with these numbers, the header being 1, each with its line feed.
+    private static let lineFeed = UInt8(ascii: "\n")
+
+    /// The lines with these numbers, the header being 1, joined.
     static func piece(of session: [UInt8], lines: ClosedRange<Int>, isRaw: Bool) -> PostgresStatement {
-        let joined =
-            isRaw
-            ? "string_agg(coalesce(raw, convert_to(content, 'UTF8')), '\\x0a'::bytea)" : "string_agg(content, E'\\n')"
-        return PostgresStatement(
+        PostgresStatement(
             """
-            SELECT \(joined), count(*) FROM (
-                SELECT content, raw FROM session_entries
-                WHERE session_id = $1 AND line BETWEEN $2 AND $3 ORDER BY line
-            ) AS line
-            """, [.uuid(session), .integer(Int64(lines.lowerBound)), .integer(Int64(lines.upperBound))])
+            SELECT \(isRaw ? "coalesce(raw, convert_to(content, 'UTF8'))" : "content") FROM session_entries
+            WHERE session_id = $1 AND line BETWEEN $2 AND $3 ORDER BY line
+            """, [.uuid(session), .integer(Int64(lines.lowerBound)), .integer(Int64(lines.upperBound))],
+            joiningRowsWith: lineFeed)
     }
 
     /// Reads the pieces of a session one after the other.
@@ -85,12 +85,12 @@ struct SessionContent {
                 let last = min(extent.lineCount, nextLine + linesPerPiece - 1)
                 let statement = SessionContent.piece(
                     of: session, lines: nextLine...last, isRaw: extent.hasRawLines)
-                let row = try await pool.query(statement, isRepeatable: true).rows[0]
-                guard try row.integer(1) == Int64(last - nextLine + 1) else {
+                let result = try await pool.query(statement, isRepeatable: true)
+                guard result.rowCount == last - nextLine + 1 else {
                     throw PostgresError(
                         .unexpectedValue, "lines of a session are missing; it may just have been deleted")
                 }
-                bytes = try row.bytes(0)
+                bytes = result.joined
                 nextLine = last + 1
             }
             if nextLine <= extent.lineCount || !extent.lacksLineFeed { bytes.append(UInt8(ascii: "\n")) }
