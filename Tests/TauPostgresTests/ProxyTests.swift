@@ -1,4 +1,3 @@
-import Glibc
 import TauTestKit
 import Testing
 
@@ -8,34 +7,12 @@ import Testing
 @Suite(.ownThreads, .timeLimit(.minutes(2))) struct ProxyTests {
     @Test func `clients that share the server's connections get their own answers`() async throws {
         let server = try PostgresServer()
-        let port = try LoopbackPort.reserve()
-        let proxy = try ServerProcess(
-            "pgbouncer", program: "/usr/sbin/pgbouncer", ready: "process up", stopSignal: SIGKILL
-        ) { directory in
-            let users = "\"tau\" \"\(PostgresServer.password)\"\n"
-            let configuration = """
-                [databases]
-                * = host=127.0.0.1 port=\(server.port)
-                [pgbouncer]
-                listen_addr = 127.0.0.1
-                listen_port = \(port)
-                unix_socket_dir =
-                auth_type = scram-sha-256
-                auth_file = \(directory)/users
-                pool_mode = transaction
-                default_pool_size = 2
-                """
-            for (name, text) in [("users", users), ("pgbouncer.ini", configuration)] {
-                let file = open("\(directory)/\(name)", O_WRONLY | O_CREAT, 0o644)
-                try #require(write(file, text, text.utf8.count) == text.utf8.count && close(file) == 0)
-            }
-            return ["\(directory)/pgbouncer.ini"]
-        }
+        let proxy = try PgBouncer(server)
         defer { withExtendedLifetime(proxy) {} }
         var limits = PostgresPool.Limits()
         limits.maxConnections = 6
         limits.waitMilliseconds = 60_000
-        var configuration = PostgresConfiguration(url: server.url(port: port))
+        var configuration = PostgresConfiguration(url: server.url(port: proxy.port))
         configuration.connectTimeoutMilliseconds = 10_000
         let pool = PostgresPool(configuration, limits: limits)
         try await withThrowingTaskGroup(of: Void.self) { group in

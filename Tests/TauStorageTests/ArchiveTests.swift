@@ -14,7 +14,7 @@ import Testing
     struct Crash: Error {}
 
     /// A database and a directory as its bucket.
-    private final class Scene: Sendable {
+    final class Scene: Sendable {
         let database: TestDatabase
         let directory: StoreDirectory
 
@@ -23,10 +23,18 @@ import Testing
             directory = try StoreDirectory()
         }
 
-        func storage(_ node: String) async throws -> PostgresStorage {
-            let bucket = try OpenBucket(url: "file://" + directory.path, threads: BlockingThreads(count: 2)) { _ in nil
-            }
+        var url: String { "file://" + directory.path }
+
+        /// Another server on the same database, with this bucket or with the directory.
+        func storage(_ node: String, _ bucket: OpenBucket? = nil) async throws -> PostgresStorage {
+            let bucket = try bucket ?? OpenBucket(url: url, threads: BlockingThreads(count: 2)) { _ in nil }
             return try await database.storage(node) { $0.archive = bucket }
+        }
+
+        /// As if nobody had appended for a month.
+        func makeOld() async throws {
+            _ = try await database.query("UPDATE sessions SET appended_at = now() - interval '31 days'")
+            _ = try await database.query("UPDATE session_heads SET appended_at = now() - interval '31 days'")
         }
 
         var objects: [String] {
@@ -39,7 +47,7 @@ import Testing
         }
     }
 
-    private static let file: SessionFile = {
+    static let file: SessionFile = {
         // More than one piece, with a line that is no entry and without a last line feed.
         var bytes = SessionContractFile.bytes
         bytes += Array("this is no entry \u{0}".utf8) + [0xFF, 0x0A]
@@ -121,8 +129,7 @@ import Testing
             "UPDATE servers SET expires_at = now() - interval '1 s' WHERE name = 'first'")
         #expect(try await second.sessions.export(id).bytes() == file.bytes)
         let other = try #require(second.sessions.archive)
-        _ = try await scene.database.query("UPDATE sessions SET appended_at = now() - interval '31 days'")
-        _ = try await scene.database.query("UPDATE session_heads SET appended_at = now() - interval '31 days'")
+        try await scene.makeOld()
         let failures = AsyncStream.makeStream(of: StoreError.self)
         _ = try await other.sweep(afterDays: 30, isTrial: false) { _, _, _, error in
             if let error { failures.continuation.yield(error) }

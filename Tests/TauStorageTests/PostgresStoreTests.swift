@@ -9,7 +9,8 @@ import Testing
 
 /// A database of its own in a PostgreSQL that all tests of this module share.
 final class TestDatabase: Sendable {
-    static let server = Result { try PostgresServer() }
+    static let server = Result { try PostgresServer(settings: ["max_connections=300"]) }
+    static let proxy = Result { try PgBouncer(server.get()) }
 
     let url: String
     private let name: String
@@ -23,12 +24,18 @@ final class TestDatabase: Sendable {
         await connection.close()
     }
 
+    /// The same through a proxy that gives connections around.
+    func useProxy(_ settings: inout PostgresSettings) throws {
+        let (server, proxy) = (try Self.server.get(), try Self.proxy.get())
+        settings.primary.url = url.replacingOccurrences(of: ":\(server.port)/", with: ":\(proxy.port)/")
+    }
+
     /// Another server on the same database.
     func storage(
-        _ node: String = "test", change: (inout PostgresSettings) -> Void = { _ in }
+        _ node: String = "test", change: (inout PostgresSettings) throws -> Void = { _ in }
     ) async throws -> PostgresStorage {
         var settings = PostgresSettings(url: url, node: node)
-        change(&settings)
+        try change(&settings)
         let storage = try PostgresStorage(settings, logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() })
         try await storage.migrate()
         return storage
@@ -43,11 +50,14 @@ final class TestDatabase: Sendable {
 }
 
 @Suite(.ownThreads, .timeLimit(.minutes(5))) struct PostgresStoreTests {
-    @Test(arguments: SessionStoreContract.promises.indices)
-    func `keeps the promises of a session store`(_ index: Int) async throws {
+    enum Way: CaseIterable { case direct, proxy }
+
+    @Test(arguments: SessionStoreContract.promises.indices, Way.allCases)
+    func `keeps the promises of a session store`(_ index: Int, _ way: Way) async throws {
         let database = try await TestDatabase()
-        let first = try await database.storage()
-        let second = try await database.storage()
+        let connect: (inout PostgresSettings) throws -> Void = { if way == .proxy { try database.useProxy(&$0) } }
+        let first = try await database.storage(change: connect)
+        let second = try await database.storage(change: connect)
         let promise = SessionStoreContract.promises[index]
         do {
             try await promise.check(SessionStoreContract(store: first.sessions, second: second.sessions))

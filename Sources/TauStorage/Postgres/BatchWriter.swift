@@ -339,6 +339,8 @@ final class BatchWriter: Sendable {
 
     private func connect() throws(PostgresError) -> PostgresLink {
         var link = try PostgresLink.connect(configuration) { _ in }
+        // Without them each execution is planned for the tables as they are.
+        guard configuration.preparesStatements else { return link }
         for result in try link.run(AppendBatch.planning, isAtomic: true) { _ = try result.get() }
         return link
     }

@@ -134,20 +134,21 @@ package struct PostgresArchive: SessionArchive {
         progress: @Sendable (_ done: Int, _ count: Int, SessionID, StoreError?) -> Void
     ) async throws(StoreError) -> Int? {
         try await servers.register()
-        return try await storing { () throws(PostgresError) in
-            try await pool.withConnection { connection throws(PostgresError) -> Result<Int, StoreError>? in
-                guard try await connection.query("SELECT pg_try_advisory_lock($1)", .integer(Self.lock)).rows[0].bool(0)
-                else { return nil }
-                let result: Result<Int, StoreError>
-                do throws(StoreError) {
-                    result = .success(try await sweepAlone(days, isTrial, progress))
-                } catch {
-                    result = .failure(error)
-                }
-                try await connection.query("SELECT pg_advisory_unlock($1)", .integer(Self.lock))
-                return result
+        // The lock is the connection's, and goes with it: it must not be one of the pool's, which a proxy may give to others.
+        let connection = try await storing { () throws(PostgresError) in
+            try await PostgresConnection.connect(store.settings.listening)
+        }
+        let result: Result<Int?, StoreError>
+        do throws(StoreError) {
+            let isLocked = try await storing { () throws(PostgresError) in
+                try await connection.query("SELECT pg_try_advisory_lock($1)", .integer(Self.lock)).rows[0].bool(0)
             }
-        }?.get()
+            result = .success(isLocked ? try await sweepAlone(days, isTrial, progress) : nil)
+        } catch {
+            result = .failure(error)
+        }
+        await connection.close()
+        return try result.get()
     }
 
     private func sweepAlone(
