@@ -63,6 +63,7 @@ let package = Package(
         .target(
             name: "TauRedis",
             dependencies: [
+                "TauSystem",
                 .product(name: "NIOCore", package: "swift-nio"), .product(name: "NIOPosix", package: "swift-nio"),
                 .product(name: "NIOSSL", package: "swift-nio-ssl"),
             ],
@@ -97,7 +98,7 @@ let package = Package(
             swiftSettings: settings),
         .target(
             name: "TauLimits",
-            dependencies: ["TauCore", .product(name: "Crypto", package: "swift-crypto")],
+            dependencies: ["TauCore", "TauRedis", .product(name: "Crypto", package: "swift-crypto")],
             swiftSettings: settings),
         .target(
             name: "TauTelemetry",
@@ -140,7 +141,8 @@ let package = Package(
         .executableTarget(
             name: "tau",
             dependencies: [
-                "TauCore", "TauHTTP", "TauKit", "TauLimits", "TauPostgres", "TauProviders", "TauRuntime", "TauStorage",
+                "TauCore", "TauHTTP", "TauKit", "TauLimits", "TauPostgres", "TauProviders", "TauRedis", "TauRuntime",
+                "TauStorage",
                 "TauSystem", "TauTelemetry", "TauTools", "TauWire",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "AsyncHTTPClient", package: "async-http-client"),
@@ -212,7 +214,10 @@ let package = Package(
             ], swiftSettings: settings),
         .testTarget(
             name: "TauRedisTests", dependencies: ["TauRedis", "TauSystem", "TauTestKit"], swiftSettings: settings),
-        .testTarget(name: "TauLimitsTests", dependencies: ["TauLimits", "TauCore"], swiftSettings: settings),
+        .testTarget(name: "TauHTTPTests", dependencies: ["TauHTTP"], swiftSettings: settings),
+        .testTarget(
+            name: "TauLimitsTests", dependencies: ["TauLimits", "TauCore", "TauRedis", "TauTestKit"],
+            swiftSettings: settings),
         .testTarget(
             name: "TauTelemetryTests",
             dependencies: ["TauTelemetry", "TauCore", .product(name: "Logging", package: "swift-log")],

@@ -14,6 +14,10 @@ package struct EdgeConfiguration: Sendable {
     package var healthTimeout: Duration = .seconds(2)
     /// What holds the sessions, as `/health` calls it: `disk` or `database`.
     package var storagePart = "disk"
+    /// What may be asked how often; nil for no limits.
+    package var rateLimits: RateLimits?
+    /// Proxies that are believed where a request comes from (`http.trustedProxies`).
+    package var trustedProxies: [NetworkRange] = []
     /// The clock of request logs and new ids.
     package var now: @Sendable () -> Timestamp
     package var identifiers = IdentifierSource()

@@ -9,8 +9,11 @@ struct EdgeContext: RequestContext {
     var principal: Principal?
     /// The caller's id of the request, or one of ours.
     var requestID = ""
+    /// The address that the connection comes from.
+    let peer: String?
 
     init(source: ApplicationRequestContextSource) {
+        peer = source.channel.remoteAddress?.ipAddress
         coreContext = CoreRequestContextStorage(source: source)
     }
 

@@ -24,6 +24,9 @@ final class TauProcess: Sendable {
         process.currentDirectoryURL = URL(fileURLWithPath: directory.path)
         var variables = Self.cleanEnvironment
         variables["TAU_AUTH_ADMIN_KEY"] = key
+        // Tests ask more than a user does in a minute.
+        variables["TAU_LIMITS_REQUESTS"] = "0"
+        variables["TAU_LIMITS_FAILURES"] = "0"
         if TestDatabase.isEverywhere { variables.merge(try TestDatabase.variables(for: directory)) { _, new in new } }
         variables.merge(environment) { _, new in new }
         process.environment = variables

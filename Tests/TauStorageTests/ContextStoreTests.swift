@@ -72,7 +72,7 @@ import Testing
             RedisClient(try RedisConfiguration(url: server.url())),
         ]
         var limits = RedisContexts.Limits()
-        limits.timeoutMilliseconds = 10_000
+        limits.redis.timeoutMilliseconds = 10_000
         let stores = clients.map { RedisContexts($0, limits: limits, logger: Self.quiet()) }
         let context = Self.context(["a"])
         await stores[0].keep(context, of: Self.leaf, in: Self.session)
@@ -93,7 +93,7 @@ import Testing
         let server = try RedisServer()
         let client = RedisClient(try RedisConfiguration(url: server.url()))
         var limits = RedisContexts.Limits()
-        limits.pauseSeconds = 0
+        limits.redis.pauseSeconds = 0
         let store = RedisContexts(client, limits: limits, logger: Self.quiet())
         let context = Self.context(["a"])
         try await client.ping(milliseconds: 10_000)
@@ -102,7 +102,7 @@ import Testing
         await store.keep(context, of: Self.leaf, in: Self.session)
         #expect(client.status.failures == 2)
         var paused = limits
-        paused.pauseSeconds = 1000
+        paused.redis.pauseSeconds = 1000
         let cautious = RedisContexts(client, limits: paused, logger: Self.quiet())
         for _ in 0..<10 { #expect(await cautious.context(of: Self.leaf, in: Self.session) == nil) }
         #expect(client.status.failures == 5)

@@ -33,7 +33,7 @@ import Testing
         "TauObjects": [
             "TauSystem", "AsyncHTTPClient", "Crypto", "Glibc", "NIOCore", "NIOHTTP1", "Synchronization",
         ],
-        "TauRedis": ["NIOCore", "NIOPosix", "NIOSSL", "Synchronization"],
+        "TauRedis": ["TauSystem", "NIOCore", "NIOPosix", "NIOSSL", "Synchronization"],
         "TauProviders": [
             "TauCore", "TauWire", "AsyncHTTPClient", "Logging", "NIOCore", "NIOHTTP1", "Synchronization", "Glibc",
             "NIOFoundationEssentialsCompat", "FoundationEssentials",
@@ -46,7 +46,7 @@ import Testing
             "TauCore", "TauObjects", "TauPostgres", "TauRedis", "TauSystem", "Crypto", "GRDB", "Glibc", "Logging",
             "Synchronization",
         ],
-        "TauLimits": ["TauCore", "Crypto", "Glibc"],
+        "TauLimits": ["TauCore", "TauRedis", "Crypto", "Glibc", "Synchronization"],
         "TauTelemetry": ["TauCore", "Glibc", "Logging", "Synchronization"],
         "TauRuntime": ["TauCore", "Logging", "ServiceLifecycle", "Synchronization"],
         "TauKit": [
@@ -55,7 +55,8 @@ import Testing
             "ServiceLifecycle",
         ],
         "TauHTTP": [
-            "TauCore", "TauRuntime", "TauWire", "HTTPTypes", "Hummingbird", "Logging", "NIOCore", "ServiceLifecycle",
+            "TauCore", "TauRuntime", "TauWire", "Glibc", "HTTPTypes", "Hummingbird", "Logging", "NIOCore",
+            "ServiceLifecycle",
             "Synchronization",
         ],
     ]

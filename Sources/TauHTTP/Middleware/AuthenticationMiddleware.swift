@@ -7,6 +7,8 @@ struct AuthenticationMiddleware: RouterMiddleware {
     let authenticator: any Authenticator
     /// Paths that need no token, compared with the request's path as it came.
     let publicPaths: Set<String>
+    let limits: RateLimits?
+    let addresses: ClientAddress
 
     func handle(
         _ request: Request, context: EdgeContext, next: (Request, EdgeContext) async throws -> Response
@@ -15,11 +17,20 @@ struct AuthenticationMiddleware: RouterMiddleware {
         guard let token = bearer(request.headers[.authorization]),
             let principal = await authenticator.principal(forBearer: token)
         else {
+            try await countFailure(request, context)
             throw Problem(.unauthenticated, "Send an API key as \"Authorization: Bearer <key>\".")
         }
         var context = context
         context.principal = principal
         return try await next(request, context)
+    }
+
+    /// Keys are tried only so often from one address. Whoever has a valid one is not kept from anything by others there.
+    private func countFailure(_ request: Request, _ context: EdgeContext) async throws(Problem) {
+        guard let limits, let policy = limits.failures else { return }
+        let address = addresses.of(peer: context.peer, forwardedFor: request.headers[values: .forwardedFor])
+        let decision = await limits.limiter.admit(address?.subscriber ?? "unknown", under: policy)
+        if !decision.isAdmitted { throw Problem.tooMany("requests without a valid key", decision) }
     }
 
     private func bearer(_ header: String?) -> String? {

@@ -21,20 +21,15 @@ struct RequestIdentityMiddleware: RouterMiddleware {
         var context = context
         let start = now()
         context.requestID = sane(request.headers[.requestID]) ?? identifiers.uuid(at: start)
-        var logger = context.logger
-        logger[metadataKey: "request"] = "\(context.requestID)"
+        context.logger[metadataKey: "request"] = "\(context.requestID)"
         var response: Response
         do {
             response = try await next(request, context)
         } catch {
-            let problem = Problem(error)
-            if problem.code == .internalError {
-                logger.error("request failed", metadata: ["reason": "\(error)"])
-            }
-            response = problem.response
+            response = Problem.answer(to: error, context)
         }
         response.headers[.requestID] = context.requestID
-        logger.debug(
+        context.logger.debug(
             "request answered",
             metadata: [
                 "method": "\(request.method)", "path": "\(request.uri.path.prefix(200))",
@@ -55,5 +50,14 @@ struct RequestIdentityMiddleware: RouterMiddleware {
             }
         }
         return isSane ? text : nil
+    }
+}
+
+extension Problem {
+    /// The answer that tells of an error; what nobody expected is logged, with the request's id.
+    static func answer(to error: any Error, _ context: EdgeContext) -> Response {
+        let problem = Problem(error)
+        if problem.code == .internalError { context.logger.error("request failed", metadata: ["reason": "\(error)"]) }
+        return problem.response
     }
 }

@@ -20,7 +20,11 @@ struct APIRouter {
         let router = Router(context: EdgeContext.self)
         router.add(
             middleware: RequestIdentityMiddleware(identifiers: configuration.identifiers, now: configuration.now))
-        router.add(middleware: AuthenticationMiddleware(authenticator: authenticator, publicPaths: Self.publicPaths))
+        router.add(
+            middleware: AuthenticationMiddleware(
+                authenticator: authenticator, publicPaths: Self.publicPaths, limits: configuration.rateLimits,
+                addresses: ClientAddress(trustedProxies: configuration.trustedProxies)))
+        if let limits = configuration.rateLimits { router.add(middleware: RateLimitMiddleware(limits: limits)) }
         router.get("health", use: health.overview)
         router.get("health/live", use: health.live)
         router.get("health/ready", use: health.ready)

@@ -39,7 +39,7 @@ package final class PostgresStorage: Sendable {
         if let redis {
             var limits = RedisContexts.Limits()
             limits.keepSeconds = settings.contextSeconds
-            limits.timeoutMilliseconds = settings.redisMilliseconds
+            limits.redis.timeoutMilliseconds = settings.redisMilliseconds
             layers.append(RedisContexts(redis, limits: limits, logger: logger))
         }
         let contexts = LayeredContexts(layers: layers)

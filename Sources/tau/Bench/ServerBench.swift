@@ -46,7 +46,8 @@ struct ServerBench {
     private func spawn(port: Int, data: String, _ more: [String]) throws -> pid_t {
         let arguments = ["tau", "serve", "--port", String(port), "--data-dir", data, "--log-level", "error"]
         var pointers = arguments.map { strdup($0) } + [nil]
-        let variables = ["TAU_AUTH_ADMIN_KEY=\(Self.key)", "PATH=/usr/local/bin:/usr/bin:/bin"] + more
+        let variables =
+            ["TAU_AUTH_ADMIN_KEY=\(Self.key)", "TAU_LIMITS_REQUESTS=0", "PATH=/usr/local/bin:/usr/bin:/bin"] + more
         var environment = variables.map { strdup($0) } + [nil]
         defer { for pointer in pointers + environment { free(pointer) } }
         var actions = posix_spawn_file_actions_t()

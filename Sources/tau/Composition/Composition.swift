@@ -5,6 +5,7 @@ internal import TauHTTP
 internal import TauKit
 internal import TauLimits
 internal import TauProviders
+internal import TauRedis
 internal import TauRuntime
 internal import TauStorage
 internal import TauSystem
@@ -87,6 +88,9 @@ struct Composition {
         edge.maxBodyBytes = configuration.maxBodyBytes
         edge.maxImportBytes = configuration.maxImportBytes
         edge.heartbeat = .seconds(configuration.heartbeatSeconds)
+        let redis = try configuration.postgres?.redisURL.map { RedisClient(try RedisConfiguration(url: $0)) }
+        edge.rateLimits = configuration.limits.make(redis, logger: logger)
+        edge.trustedProxies = configuration.trustedProxies
         edge.storagePart = configuration.postgres == nil ? "disk" : "database"
         let server = EdgeServer(
             runtime: agent.runtime, authenticator: authenticator, host: configuration.host, port: configuration.port,
@@ -109,6 +113,7 @@ struct Composition {
             result = .failure(error)
         }
         await agent.close()
+        await redis?.close()
         try result.get()
     }
 

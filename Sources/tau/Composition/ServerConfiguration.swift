@@ -17,6 +17,9 @@ struct ServerConfiguration: Sendable {
     var maxBodyBytes = 8 << 20
     var maxImportBytes = 256 << 20
     var heartbeatSeconds = 15
+    /// Proxies that are believed where a request comes from (`http.trustedProxies`).
+    var trustedProxies: [NetworkRange] = []
+    var limits = LimitsConfiguration()
     var dataDirectory = "./data"
     var adminKey: String?
     var logLevel = "info"
@@ -107,6 +110,15 @@ extension ServerConfiguration {
         try runtime.apply(settings)
         storage.maxLineBytes = runtime.maxLineBytes
         try applyStore(settings)
+        try limits.apply(settings)
+        trustedProxies = try (settings.strings("http.trustedProxies") ?? []).map { text in
+            guard let range = NetworkRange(text) else {
+                throw ConfigurationFailure(
+                    key: "http.trustedProxies",
+                    problem: "holds \"\(text.prefix(60))\", which is no address and no range such as 10.0.0.0/8")
+            }
+            return range
+        }
         tools.workspaceRoot = settings.string("workspace.root") ?? dataDirectory + "/workspaces"
         try tools.apply(settings)
         providers.defaultModel = settings.string("models.default") ?? providers.defaultModel
