@@ -1,6 +1,6 @@
 internal import HTTPTypes
 internal import Hummingbird
-internal import TauCore
+package import TauCore
 
 /// What may be asked how often.
 package struct RateLimits: Sendable {

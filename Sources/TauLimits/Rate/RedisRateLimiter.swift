@@ -37,11 +37,14 @@ package final class RedisRateLimiter: RateLimiter {
         }
         guard case .array(let values)? = reply, values.count == 4 else { return nil }
         let numbers = values.compactMap { if case .integer(let number) = $0 { number } else { nil } }
-        guard numbers.count == 4 else { return nil }
+        guard numbers.count == 4, numbers.allSatisfy({ (0...Self.largest).contains($0) }) else { return nil }
         return RateDecision(
             isAdmitted: numbers[0] == 1, remaining: Int(numbers[1]), resetNanoseconds: numbers[2] * 1000,
             retryNanoseconds: numbers[3] * 1000)
     }
+
+    /// What Lua's numbers hold exactly.
+    private static let largest: Int64 = 1 << 53
 
     private static func words(_ words: [String]) -> [[UInt8]] { words.map { Array($0.utf8) } }
 
@@ -52,8 +55,9 @@ package final class RedisRateLimiter: RateLimiter {
         local requests, window = tonumber(ARGV[1]), ARGV[2] * 1000000
         local interval = math.max(1, math.floor(window / requests))
         local capacity = interval * requests
-        local earliest = math.max(tonumber(redis.call('GET', KEYS[1]) or now) or now, now)
-        if earliest - now > capacity then earliest = now + capacity end
+        local found = tonumber(redis.call('GET', KEYS[1]) or '')
+        -- Nothing, what is no number, or a time that has passed.
+        local earliest = found and found > now and math.min(found, now + capacity) or now
         local admitted = earliest + interval - now <= capacity
         local due = earliest
         if admitted then

@@ -1,3 +1,4 @@
+internal import Configuration
 internal import Logging
 internal import TauCore
 internal import TauHTTP
@@ -40,7 +41,7 @@ struct LimitsConfiguration: Sendable {
         if let redis {
             var patience = OptionalRedis.Limits()
             patience.timeoutMilliseconds = redisMilliseconds
-            let optional = OptionalRedis(redis, limits: patience) { error in
+            let optional = OptionalRedis(redis, limits: patience) { [patience] error in
                 logger.warning(
                     "Redis does not answer: each server limits requests by itself for a while",
                     metadata: ["seconds": "\(patience.pauseSeconds)", "reason": "\(error)"])
