@@ -151,16 +151,26 @@ static int child_main(void *argument) {
     return 127;
 }
 
-// clone3 with a stack of the child's own, for what clone cannot do. The C library has no wrapper: in the child it must
-// not return through the frames of the parent.
-static long clone_into_group(struct child *child, char *stack, int *pidfd, int group_directory) {
+// ThreadSanitizer takes the C library's clone for a fork, and would prepare the memory that both share for a child.
+#if defined(__has_feature)
+#if __has_feature(thread_sanitizer)
+#define CLONE_IS_REPLACED 1
+#endif
+#endif
+#ifndef CLONE_IS_REPLACED
+#define CLONE_IS_REPLACED 0
+#endif
+
+// clone3 with a stack of the child's own, for what clone cannot do: a child that begins in a control group (-1 for none).
+// The C library has no wrapper: in the child it must not return through the frames of the parent.
+static long clone_raw(struct child *child, char *stack, int *pidfd, int group_directory) {
     struct clone_args arguments = {
-        .flags = CLONE_VM | CLONE_VFORK | CLONE_PIDFD | CLONE_INTO_CGROUP,
+        .flags = CLONE_VM | CLONE_VFORK | CLONE_PIDFD | (group_directory >= 0 ? CLONE_INTO_CGROUP : 0),
         .pidfd = (uint64_t)(uintptr_t)pidfd,
         .exit_signal = SIGCHLD,
         .stack = (uint64_t)(uintptr_t)stack,
         .stack_size = STACK_BYTES,
-        .cgroup = (uint64_t)group_directory,
+        .cgroup = group_directory >= 0 ? (uint64_t)group_directory : 0,
     };
     long result;
 #if defined(__x86_64__)
@@ -214,8 +224,8 @@ pid_t tau_spawn(const struct tau_spawn_request *request, int *pidfd, struct tau_
     uint64_t all = ~UINT64_C(0), previous = 0;
     syscall(SYS_rt_sigprocmask, SIG_SETMASK, &all, &previous, (size_t)KERNEL_SIGNAL_SET_BYTES);
     int process =
-        request->group_directory >= 0
-            ? (int)clone_into_group(&child, stack, pidfd, request->group_directory)
+        request->group_directory >= 0 || CLONE_IS_REPLACED
+            ? (int)clone_raw(&child, stack, pidfd, request->group_directory)
             : clone(child_main, stack + STACK_BYTES, CLONE_VM | CLONE_VFORK | CLONE_PIDFD | SIGCHLD, &child, pidfd);
     int error = errno;
     syscall(SYS_rt_sigprocmask, SIG_SETMASK, &previous, NULL, (size_t)KERNEL_SIGNAL_SET_BYTES);

@@ -21,11 +21,14 @@ public struct RuntimeError: Error, Sendable, CustomStringConvertible {
     public var code: Code
     public var message: String
     public var details: [Detail]
+    /// What only logs may tell; nil where `message` says it all.
+    public var confidential: String?
 
-    public init(_ code: Code, _ message: String, details: [Detail] = []) {
+    public init(_ code: Code, _ message: String, details: [Detail] = [], confidential: String? = nil) {
         self.code = code
         self.message = message
         self.details = details
+        self.confidential = confidential
     }
 
     public var description: String { message }
@@ -37,7 +40,7 @@ public struct RuntimeError: Error, Sendable, CustomStringConvertible {
         case .conflict, .exists: self.init(.conflict, error.message)
         case .leased:
             self.init(.runInProgress, "Another server works on this session. Wait for its run, or cancel it.")
-        case .corrupt, .unavailable: self.init(.storageUnavailable, error.message)
+        case .corrupt, .unavailable: self.init(.storageUnavailable, error.message, confidential: error.detail)
         case .badCursor:
             self.init(.badRequest, error.message, details: [Detail(path: "cursor", message: error.message)])
         }

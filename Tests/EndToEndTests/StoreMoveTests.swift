@@ -3,7 +3,7 @@ import TauCore
 import TauTestKit
 import Testing
 
-/// Moving sessions between stores on the command line.
+/// Moving sessions between stores on the command line, and databases that cannot be had.
 @Suite(.ownThreads, .timeLimit(.minutes(2))) struct StoreMoveTests {
     @Test func `a prototype moves to the database, and an old session to the bucket`() async throws {
         let directory = try TemporaryDirectory()
@@ -76,5 +76,30 @@ import Testing
             #expect(result.errors.contains(text), "\(result.errors)")
             #expect(!result.errors.contains("hidden-one") && !result.output.contains("hidden-one"))
         }
+    }
+
+    @Test func `a database that goes away is told of without where it is, and is used again when it is back`()
+        async throws
+    {
+        let database = try PostgresServer()
+        let server = try TauProcess(
+            environment: ["TAU_STORE_KIND": "postgres", "TAU_POSTGRES_URL": database.url()])
+        let client = APIClient(server)
+        #expect(try await client.send("POST", "/sessions", ["name": "one"]).status == 201)
+        database.kill()
+        var bodies = ""
+        for path in ["/sessions", "/sessions/some-session", "/health?verbose=1"] {
+            let answer = try await client.send("GET", path)
+            #expect(answer.status == 503, "\(path)")
+            bodies += String(decoding: answer.body, as: UTF8.self)
+        }
+        #expect(!bodies.contains("127.0.0.1") && !bodies.contains("\(database.port)"), "\(bodies)")
+        #expect(server.log.contains("\(database.port)"))
+        #expect(!server.log.contains(PostgresServer.password))
+        try database.restart()
+        var status = 0
+        while status != 200 { status = try await client.send("GET", "/sessions").status }
+        #expect(try await client.send("POST", "/sessions", ["name": "two"]).status == 201)
+        server.stop()
     }
 }

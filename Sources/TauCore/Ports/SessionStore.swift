@@ -168,13 +168,17 @@ public struct StoreError: Error, Sendable, CustomStringConvertible {
     }
 
     public var code: Code
-    /// For logs and administrators; names no path outside the data directory.
+    /// What callers may read; it names no path outside the data directory, and no host.
     public var message: String
+    /// What only logs and administrators may read.
+    public var detail: String?
 
-    public init(_ code: Code, _ message: String) {
+    public init(_ code: Code, _ message: String, detail: String? = nil) {
         self.code = code
         self.message = message
+        self.detail = detail
     }
 
-    public var description: String { message }
+    /// With the detail.
+    public var description: String { detail.map { "\(message): \($0)" } ?? message }
 }

@@ -2,6 +2,7 @@ internal import HTTPTypes
 internal import Hummingbird
 internal import Logging
 internal import TauCore
+internal import TauRuntime
 
 extension HTTPField.Name {
     static let requestID = HTTPField.Name("X-Request-Id") ?? .date
@@ -54,10 +55,13 @@ struct RequestIdentityMiddleware: RouterMiddleware {
 }
 
 extension Problem {
-    /// The answer that tells of an error; what nobody expected is logged, with the request's id.
+    /// The answer that tells of an error; what nobody expected, or callers may not know, is logged with the request's id.
     static func answer(to error: any Error, _ context: EdgeContext) -> Response {
         let problem = Problem(error)
         if problem.code == .internalError { context.logger.error("request failed", metadata: ["reason": "\(error)"]) }
+        if let reason = (error as? RuntimeError)?.confidential {
+            context.logger.warning("request failed: \(problem.detail)", metadata: ["reason": "\(reason)"])
+        }
         return problem.response
     }
 }
