@@ -2,7 +2,7 @@
 SWIFT ?= swift
 TAU = .build/release/tau
 
-.PHONY: run test torture bench demo example format lint fuzz build dependencies clean
+.PHONY: run test race torture bench demo example format lint fuzz build dependencies clean
 
 ## Build and start the server on 127.0.0.1:8080 with ./data.
 run: build
@@ -20,6 +20,11 @@ test:
 torture:
 	scripts/install-dependencies.sh tests
 	TAU_TORTURE=10 scripts/test.sh --filter 'CrashTests|PowerCutTests'
+
+## The tests of the stores under ThreadSanitizer, in a build of its own.
+race:
+	scripts/install-dependencies.sh tests
+	scripts/race.sh
 
 ## Measure the figures of the README on this machine.
 bench: build
