@@ -18,10 +18,13 @@ package struct PostgresError: Error, Sendable, Hashable, CustomStringConvertible
     package var code: Code
     /// For logs and administrators. It may hold values of the query, but never a password.
     package var message: String
+    /// What callers may be told instead, where `message` has libpq's words, which may name hosts.
+    package var summary: String?
 
-    package init(_ code: Code, _ message: String) {
+    package init(_ code: Code, _ message: String, summary: String? = nil) {
         self.code = code
         self.message = message
+        self.summary = summary
     }
 
     package var description: String {

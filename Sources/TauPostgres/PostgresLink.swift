@@ -50,7 +50,7 @@ package struct PostgresLink: ~Copyable {
         do throws(PostgresError) {
             try link.finishConnecting()
         } catch {
-            throw PostgresError(.unavailable, error.message)
+            throw PostgresError(.unavailable, error.message, summary: "it cannot be reached")
         }
         return link
     }

@@ -19,13 +19,13 @@ import Testing
         let later = PostgresSchema.steps + [.init(version: 2, name: "more", statements: ["CREATE TABLE more (a int)"])]
         #expect(try await PostgresMigrations(pools[0], steps: later).run() == ["more"])
         let unknown = await #expect(throws: StoreError.self) { try await PostgresMigrations(pools[1]).run() }
-        #expect(unknown?.description.contains("later version") == true)
+        #expect(unknown?.message.contains("later version") == true)
         var changed = later
         changed[0].statements[0] += " "
         let refused = await #expect(throws: StoreError.self) {
             try await PostgresMigrations(pools[1], steps: changed).run()
         }
-        #expect(refused?.description.contains("step 1") == true)
+        #expect(refused?.message.contains("step 1") == true)
         // A step that fails leaves nothing.
         let broken = later + [.init(version: 3, name: "bad", statements: ["CREATE TABLE left (a int)", "nonsense"])]
         await #expect(throws: StoreError.self) { try await PostgresMigrations(pools[1], steps: broken).run() }

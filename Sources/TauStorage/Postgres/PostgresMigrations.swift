@@ -96,11 +96,12 @@ extension StoreError {
     /// A failed query as the caller of a store sees it. The server's words may hold values, so only those of known errors are told.
     init(_ error: PostgresError) {
         switch error.code {
-        case .unavailable: self.init(.unavailable, "the database cannot be reached", detail: error.message)
         case .connectionLost:
             self.init(.unavailable, "the connection to the database broke", detail: error.message)
-        case .timedOut, .cancelled, .unexpectedValue:
-            self.init(.unavailable, "the database does not answer as it should", detail: error.message)
+        case .unavailable, .timedOut, .cancelled, .unexpectedValue:
+            self.init(
+                .unavailable, "the database: \(error.summary ?? error.message)",
+                detail: error.summary.map { _ in error.message })
         case .refused(.diskFull): self.init(.unavailable, "the database has no space left")
         case .refused(let state): self.init(.unavailable, "the database refused a query (SQLSTATE \(state.text))")
         }
