@@ -2,8 +2,9 @@ internal import CPostgres
 
 /// Puts the answers of a pipeline where they belong.
 ///
-/// libpq gives, for each thing sent, its results and then NULL; a synchronisation has one result and no NULL. After an
-/// error everything up to the next synchronisation is answered as aborted.
+/// libpq gives, for each thing sent, its results and then NULL. After an error everything up to the next synchronisation
+/// is answered as aborted. A synchronisation has one result and no NULL; what is between two of them is one transaction,
+/// which is committed with the second. Where the commit fails, its error and NULL come before the synchronisation.
 struct PostgresAnswers {
     enum Step {
         /// With the name under which a statement is prepared.
@@ -20,6 +21,8 @@ struct PostgresAnswers {
     private let separators: [UInt8?]
     private var step = 0
     private var statement = 0
+    /// The first statement of the transaction under way.
+    private var transactionStart = 0
     /// Why the rest up to the synchronisation is not executed.
     private var failure: PostgresError?
 
@@ -35,9 +38,7 @@ struct PostgresAnswers {
         guard !isComplete else { return }
         guard let result else { return goOn() }
         switch PQresultStatus(result) {
-        case PGRES_PIPELINE_SYNC:
-            failure = nil
-            step += 1
+        case PGRES_PIPELINE_SYNC: endTransaction()
         case PGRES_COMMAND_OK, PGRES_TUPLES_OK:
             if case .execution = expected[step] {
                 results[statement] = .success(Self.read(result, separators[statement]))
@@ -51,18 +52,36 @@ struct PostgresAnswers {
         }
     }
 
+    /// Nothing of a transaction has succeeded before all of it has.
+    private mutating func endTransaction() {
+        if let failure {
+            for index in transactionStart..<statement {
+                if case .success = results[index] { results[index] = .failure(failure) }
+            }
+        }
+        failure = nil
+        transactionStart = statement
+        step += 1
+    }
+
     private mutating func fail(_ error: PostgresError) {
         switch expected[step] {
         case .preparation(let name):
             if let name { failedPreparations.append(name) }
         case .execution: results[statement] = .failure(error)
+        // The commit failed; its transaction ends with what comes next.
         case .synchronization: break
         }
     }
 
     private mutating func goOn() {
-        if case .execution = expected[step] { statement += 1 }
-        step += 1
+        switch expected[step] {
+        case .preparation: step += 1
+        case .execution:
+            statement += 1
+            step += 1
+        case .synchronization: break
+        }
     }
 
     private static func error(_ result: OpaquePointer) -> PostgresError {
