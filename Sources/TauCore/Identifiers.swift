@@ -44,20 +44,12 @@ extension Identifier where Kind == RunKind {
 
 extension Identifier {
     static func isSafeName(_ text: String) -> Bool {
-        func isAlphanumeric(_ byte: UInt8) -> Bool {
-            switch byte {
-            case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "A")...UInt8(ascii: "Z"),
-                UInt8(ascii: "0")...UInt8(ascii: "9"):
-                true
-            default: false
-            }
-        }
         let bytes = text.utf8
-        guard let first = bytes.first, let last = bytes.last, bytes.count <= 128, isAlphanumeric(first),
-            isAlphanumeric(last)
+        guard let first = bytes.first, let last = bytes.last, bytes.count <= 128, first.isAlphanumeric,
+            last.isAlphanumeric
         else { return false }
         return bytes.allSatisfy {
-            isAlphanumeric($0) || $0 == UInt8(ascii: ".") || $0 == UInt8(ascii: "_") || $0 == UInt8(ascii: "-")
+            $0.isAlphanumeric || $0 == UInt8(ascii: ".") || $0 == UInt8(ascii: "_") || $0 == UInt8(ascii: "-")
         }
     }
 }
@@ -100,5 +92,17 @@ public struct IdentifierSource: Sendable {
     private func hexadecimal(_ value: UInt64) -> String {
         let digits = String(value, radix: 16)
         return String(repeating: "0", count: 16 - digits.utf8.count) + digits
+    }
+}
+
+extension UInt8 {
+    /// A letter or a digit of ASCII.
+    package var isAlphanumeric: Bool {
+        switch self {
+        case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "A")...UInt8(ascii: "Z"),
+            UInt8(ascii: "0")...UInt8(ascii: "9"):
+            true
+        default: false
+        }
     }
 }

@@ -7,6 +7,8 @@ struct EdgeContext: RequestContext {
     var coreContext: CoreRequestContextStorage
     /// Who asks; set by the authentication, and so by every route below `/api/agent`.
     var principal: Principal?
+    /// Whether the key is still valid; for answers that take long.
+    var isStillAllowed: @Sendable () async -> Bool = { true }
     /// The caller's id of the request, or one of ours.
     var requestID = ""
     /// The address that the connection comes from.

@@ -13,11 +13,14 @@ package struct EdgeServer: Service {
     /// Makes the server; it listens once `run` is called. `onListening` gets the port, which differs from the one asked for if that is 0.
     package init(
         runtime: AgentRuntime, authenticator: any Authenticator, host: String, port: Int,
-        configuration: EdgeConfiguration, logger: Logger, onListening: @escaping @Sendable (Int) async -> Void
+        administration: Administration?, configuration: EdgeConfiguration, logger: Logger,
+        onListening: @escaping @Sendable (Int) async -> Void
     ) {
         let router = APIRouter(
             runtime: runtime, authenticator: authenticator,
-            health: HealthChecks(runtime: runtime, configuration: configuration),
+            table: RouteTable(
+                runtime: runtime, health: HealthChecks(runtime: runtime, configuration: configuration),
+                administration: administration, configuration: configuration),
             idempotency: IdempotencyStore(maxKeys: configuration.maxIdempotencyKeys, now: configuration.now),
             configuration: configuration)
         application = Application(

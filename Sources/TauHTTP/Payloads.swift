@@ -4,12 +4,12 @@ internal import TauRuntime
 // The API's forms of what the runtime answers.
 
 extension AgentRuntime.SessionView {
-    func write(to writer: inout JSONWriter, owner: Principal) {
+    func write(to writer: inout JSONWriter) {
         writer.object { writer in
             writer.member("id", summary.id.rawValue)
             writer.member("name", orNull: summary.name)
-            writer.member("userId", owner.userID)
-            writer.member("tenantId", owner.tenantID)
+            writer.member("userId", summary.owner.userID)
+            writer.member("tenantId", summary.owner.tenantID)
             writer.member("createdAt", summary.createdAt.description)
             writer.member("updatedAt", summary.updatedAt.description)
             writer.member("leafId", orNull: summary.leafID?.rawValue)

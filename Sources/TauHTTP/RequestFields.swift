@@ -90,6 +90,25 @@ struct RequestFields {
         return object
     }
 
+    mutating func strings(_ name: String) -> [String]? {
+        guard let value = value(name) else { return nil }
+        guard let elements = value.array, case let texts = elements.compactMap(\.string), texts.count == elements.count
+        else {
+            refuse(name, "must be a list of strings")
+            return nil
+        }
+        return texts
+    }
+
+    mutating func time(_ name: String) -> Timestamp? {
+        guard let text = string(name) else { return nil }
+        guard let time = Timestamp(text) else {
+            refuse(name, "must be a time such as 2026-12-31T00:00:00.000Z")
+            return nil
+        }
+        return time
+    }
+
     mutating func choice<Choice: RawRepresentable>(_ name: String, of type: Choice.Type, _ names: [String]) -> Choice?
     where Choice.RawValue == String {
         guard let text = string(name) else { return nil }

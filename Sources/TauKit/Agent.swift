@@ -9,6 +9,8 @@ public import ServiceLifecycle
 public final class Agent: Sendable {
     /// Everything that can be asked of it.
     public let runtime: AgentRuntime
+    /// Users and keys, where there may be more than one user.
+    package var accounts: (any AccountStore)? { storage.accounts }
     private let storage: AgentStorage
     private let models: AgentModels
     private let logger: Logger

@@ -11,6 +11,8 @@ public struct AgentStorage: Sendable {
     /// The other servers on the same storage, where it can have several.
     let peers: (any PeerServers)?
     let archive: (any SessionArchive)?
+    /// Users and keys, where there may be more than one user.
+    package let accounts: (any AccountStore)?
     /// Works until its task is cancelled.
     let maintain: @Sendable () async -> Void
     private let sync: @Sendable () async throws(StoreError) -> Void
@@ -25,6 +27,7 @@ public struct AgentStorage: Sendable {
         self.runs = runs
         peers = nil
         archive = nil
+        accounts = nil
         maintain = {}
         sync = { () throws(StoreError) in }
         end = { () throws(StoreError) in }
@@ -35,6 +38,7 @@ public struct AgentStorage: Sendable {
         runs = storage.runs
         peers = nil
         archive = nil
+        accounts = storage.accounts
         maintain = { await storage.sessions.maintain(checkpointSeconds: storage.settings.checkpointSeconds) }
         sync = { () throws(StoreError) in try await storage.sessions.checkpoint() }
         end = { () throws(StoreError) in
@@ -48,6 +52,7 @@ public struct AgentStorage: Sendable {
         runs = storage.runs
         peers = storage.peers
         archive = storage.archive
+        accounts = storage.accounts
         maintain = { await storage.maintain() }
         sync = { () throws(StoreError) in }
         end = { () throws(StoreError) in try await storage.close() }
@@ -103,6 +108,7 @@ public struct JSONLSettings: Sendable {
 package struct JSONLStorage: Sendable {
     package let sessions: JSONLSessionStore
     let runs: RunDatabase
+    package let accounts: AccountDatabase
     let settings: JSONLSettings
 
     package init(directory: String, settings: JSONLSettings, logger: Logger) throws {
@@ -111,8 +117,9 @@ package struct JSONLStorage: Sendable {
         let threads = BlockingThreads(count: settings.threads)
         var journal = JournalLimits()
         journal.maxBytes = settings.journalBytes
+        accounts = AccountDatabase(path: directory + "/accounts.sqlite", threads: threads)
         sessions = try JSONLSessionStore(
-            directory: directory + "/sessions", catalog: directory + "/catalog.sqlite",
+            directory: directory + "/sessions", catalog: directory + "/catalog.sqlite", accounts: accounts,
             limits: SessionFile.Limits(maxLineBytes: settings.maxLineBytes), journalLimits: journal, threads: threads,
             logger: logger)
         runs = RunDatabase(

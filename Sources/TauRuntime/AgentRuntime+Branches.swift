@@ -21,7 +21,7 @@ extension AgentRuntime {
                 }
                 _ = try await append([move], to: session, at: .some(target))
             }
-            return SessionView(summary: session.read { $0.summary }, activeRun: nil)
+            return SessionView(summary: session.summary, activeRun: nil)
         }
     }
 
@@ -40,7 +40,7 @@ extension AgentRuntime {
 
     /// Makes a session of the branch that ends at an entry, or at the leaf.
     public func fork(
-        _ id: SessionID, at entry: EntryID?, name: String?
+        _ id: SessionID, at entry: EntryID?, name: String?, owner: Owner = .local
     ) async throws(RuntimeError) -> SessionView {
         try requireOpen()
         let time = environment.now()
@@ -62,7 +62,7 @@ extension AgentRuntime {
             }
             return SessionFile(header: header, entries: entries)
         }
-        return try await create(file)
+        return try await create(file, owner: owner)
     }
 
     /// Summarises the older part of the session's branch now; answers the compaction's entry.
@@ -112,7 +112,7 @@ extension AgentRuntime {
         } else {
             selection = try chooseModel(.automatic, settings, prompt) { 0 }
         }
-        let route = try route(selection, for: .local, hasBudget: false)
+        let route = try route(selection, for: session.owner, hasBudget: false)
         return Summarizer(model: route.model, provider: route.provider, limits: limits, environment: environment)
     }
 

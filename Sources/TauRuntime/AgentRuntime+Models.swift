@@ -38,7 +38,7 @@ extension AgentRuntime {
 
     /// The selected model and those that take over from it, each with its provider behind its gate.
     func route(
-        _ selection: ModelSelection, for owner: Principal, hasBudget: Bool
+        _ selection: ModelSelection, for owner: Owner, hasBudget: Bool
     ) throws(RuntimeError) -> ModelRoute {
         guard let provider = models.provider(named: selection.model.reference.provider) else {
             throw RuntimeError(

@@ -15,13 +15,10 @@ public struct RunRequest: Sendable {
     /// US dollars.
     public var maxCost: Double?
     public var ifBusy: IfBusy
-    /// Who asks: waiting model calls are served in turns between owners.
-    public var owner: Principal
 
     public init(
         content: [ContentBlock], parentID: EntryID? = nil, model: ModelChoice = .session,
-        thinkingLevel: ThinkingLevel? = nil, maxTurns: Int? = nil, maxCost: Double? = nil, ifBusy: IfBusy = .reject,
-        owner: Principal = .local
+        thinkingLevel: ThinkingLevel? = nil, maxTurns: Int? = nil, maxCost: Double? = nil, ifBusy: IfBusy = .reject
     ) {
         self.content = content
         self.parentID = parentID
@@ -29,7 +26,6 @@ public struct RunRequest: Sendable {
         self.thinkingLevel = thinkingLevel
         self.maxTurns = maxTurns
         self.maxCost = maxCost
-        self.owner = owner
         self.ifBusy = ifBusy
     }
 }
@@ -100,7 +96,7 @@ extension AgentRuntime {
                 of: request.parentID == nil ? session.context() : session.read { $0.context(of: leaf) })
         }
         let maxCost = [request.maxCost, limits.maxCost].compactMap(\.self).min()
-        let route = try route(selection, for: request.owner, hasBudget: maxCost != nil)
+        let route = try route(selection, for: session.owner, hasBudget: maxCost != nil)
         let model = selection.model.reference
         let level = request.thinkingLevel ?? ThinkingLevel(rawValue: settings.thinkingLevel) ?? .off
 

@@ -88,7 +88,9 @@ public final class AgentRuntime: Sendable {
         public var activeRun: RunID?
     }
 
-    public func createSession(_ draft: SessionDraft) async throws(RuntimeError) -> SessionView {
+    public func createSession(
+        _ draft: SessionDraft, owner: Owner = .local
+    ) async throws(RuntimeError) -> SessionView {
         try requireOpen()
         let time = environment.now()
         let header = SessionHeader(
@@ -105,7 +107,7 @@ public final class AgentRuntime: Sendable {
         if let metadata = draft.metadata, !metadata.members.isEmpty {
             contents.append(.custom(type: SessionTotals.metadataType, data: .object(metadata)))
         }
-        return try await create(SessionFile(header: header, entries: chain(contents, at: time)))
+        return try await create(SessionFile(header: header, entries: chain(contents, at: time)), owner: owner)
     }
 
     private func chain(_ contents: [NewEntry], at time: Timestamp) -> [Entry] {
@@ -117,14 +119,16 @@ public final class AgentRuntime: Sendable {
         return entries
     }
 
-    func create(_ file: SessionFile) async throws(RuntimeError) -> SessionView {
-        let session = try await storing { () throws(StoreError) in try await sessions.create(file) }
+    func create(_ file: SessionFile, owner: Owner) async throws(RuntimeError) -> SessionView {
+        let session = try await storing { () throws(StoreError) in try await sessions.create(file, owner: owner) }
         await sessions.leave(session)
-        return SessionView(summary: session.read { $0.summary }, activeRun: nil)
+        return SessionView(summary: session.summary, activeRun: nil)
     }
 
     /// Makes a session of a Pi session file of version 1 to 3. A line that is no entry refuses the whole file.
-    public func importSession(_ content: [UInt8]) async throws(RuntimeError) -> SessionView {
+    public func importSession(
+        _ content: [UInt8], owner: Owner = .local
+    ) async throws(RuntimeError) -> SessionView {
         try requireOpen()
         let file: SessionFile
         do throws(EntryError) {
@@ -147,7 +151,7 @@ public final class AgentRuntime: Sendable {
                 .invalidContent, "\(problems.count) of the file's lines cannot be read; nothing was stored.",
                 details: shown)
         }
-        return try await create(file)
+        return try await create(file, owner: owner)
     }
 
     /// Opens the session for the time of `body`.
@@ -168,7 +172,7 @@ public final class AgentRuntime: Sendable {
     public func session(_ id: SessionID) async throws(RuntimeError) -> SessionView {
         guard await isReadFromStore(id) else {
             return try await withSession(id) { session in
-                SessionView(summary: session.read { $0.summary }, activeRun: session.activeRun)
+                SessionView(summary: session.summary, activeRun: session.activeRun)
             }
         }
         let summary = try await storing { () throws(StoreError) in try await store.summary(of: id) }
@@ -194,7 +198,7 @@ public final class AgentRuntime: Sendable {
         }
         return try await withSession(id) { [contents] session throws(RuntimeError) in
             _ = try await append(contents, to: session)
-            return SessionView(summary: session.read { $0.summary }, activeRun: session.activeRun)
+            return SessionView(summary: session.summary, activeRun: session.activeRun)
         }
     }
 

@@ -38,7 +38,7 @@ package struct SessionCopy: Sendable {
             let page = try await source.list(query)
             for session in page.sessions {
                 guard !Task.isCancelled else { return report }
-                switch await copy(session.id) {
+                switch await copy(session.id, of: session.owner) {
                 case .copied: report.copied += 1
                 case .same: report.same += 1
                 case let problem: report.problems.append((session.id, problem))
@@ -52,12 +52,12 @@ package struct SessionCopy: Sendable {
     }
 
     /// Holds the source's right to write meanwhile: nothing may be added behind what is copied.
-    private func copy(_ id: SessionID) async -> Outcome {
+    private func copy(_ id: SessionID, of owner: Owner) async -> Outcome {
         do throws(StoreError) {
             _ = try await source.open(id)
             let outcome: Result<Outcome, StoreError>
             do throws(StoreError) {
-                outcome = .success(try await copyOpened(id))
+                outcome = .success(try await copyOpened(id, owner))
             } catch {
                 outcome = .failure(error)
             }
@@ -68,7 +68,7 @@ package struct SessionCopy: Sendable {
         }
     }
 
-    private func copyOpened(_ id: SessionID) async throws(StoreError) -> Outcome {
+    private func copyOpened(_ id: SessionID, _ owner: Owner) async throws(StoreError) -> Outcome {
         // Opened, a file may have been mended: what counts is what it is now.
         let bytes = try await source.export(id).bytes()
         do throws(StoreError) {
@@ -76,7 +76,8 @@ package struct SessionCopy: Sendable {
         } catch {
             guard error.code == .notFound else { throw error }
         }
-        try await target.create(try SessionFile(stored: bytes, as: id, SessionFile.Limits(maxLineBytes: .max)))
+        try await target.create(
+            try SessionFile(stored: bytes, as: id, SessionFile.Limits(maxLineBytes: .max)), owner: owner)
         await target.close(id)
         return try await target.export(id).bytes() == bytes ? .copied : .differs
     }

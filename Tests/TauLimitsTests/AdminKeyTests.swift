@@ -14,9 +14,9 @@ import Testing
     @Test func `only the key itself is let through`() async throws {
         let key = AdminKey.generate()
         let authenticator = try AdminKey(key)
-        #expect(await authenticator.principal(forBearer: key) == Principal(tenantID: "default", userID: "admin"))
+        #expect(authenticator.matches(key))
         for wrong in ["", "x", String(key.dropLast()), key + "x", key.uppercased(), AdminKey.generate()] {
-            #expect(await authenticator.principal(forBearer: wrong) == nil)
+            #expect(!authenticator.matches(wrong))
         }
     }
 

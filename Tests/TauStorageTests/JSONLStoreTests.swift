@@ -18,15 +18,20 @@ final class StoreDirectory: Sendable {
     }
 
     var catalogPath: String { path + "-catalog.sqlite" }
+    var accountsPath: String { path + "-accounts.sqlite" }
 
     deinit {
-        for path in [path, catalogPath, catalogPath + "-wal", catalogPath + "-shm"] {
+        for path in [path] + [catalogPath, accountsPath].flatMap({ [$0, $0 + "-wal", $0 + "-shm"] }) {
             try? FileManager.default.removeItem(atPath: path)
         }
     }
 
     func store(_ logger: Logger = Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }) throws -> JSONLSessionStore {
-        try JSONLSessionStore(directory: path, catalog: catalogPath, threads: BlockingThreads(count: 4), logger: logger)
+        let threads = BlockingThreads(count: 4)
+        return try JSONLSessionStore(
+            directory: path, catalog: catalogPath,
+            accounts: AccountDatabase(path: accountsPath, threads: threads), threads: threads,
+            logger: logger)
     }
 
     func file(_ id: String) -> String { path + "/\(id).jsonl" }

@@ -16,7 +16,9 @@ import Testing
             return try await group.reduce(into: []) { $0.append($1) }
         }
         #expect(taken.filter { !$0.isEmpty }.count == 1)
-        let later = PostgresSchema.steps + [.init(version: 2, name: "more", statements: ["CREATE TABLE more (a int)"])]
+        let next = PostgresSchema.steps.count + 1
+        let later =
+            PostgresSchema.steps + [.init(version: next, name: "more", statements: ["CREATE TABLE more (a int)"])]
         #expect(try await PostgresMigrations(pools[0], steps: later).run() == ["more"])
         let unknown = await #expect(throws: StoreError.self) { try await PostgresMigrations(pools[1]).run() }
         #expect(unknown?.message.contains("later version") == true)
@@ -27,7 +29,8 @@ import Testing
         }
         #expect(refused?.message.contains("step 1") == true)
         // A step that fails leaves nothing.
-        let broken = later + [.init(version: 3, name: "bad", statements: ["CREATE TABLE left (a int)", "nonsense"])]
+        let broken =
+            later + [.init(version: next + 1, name: "bad", statements: ["CREATE TABLE left (a int)", "nonsense"])]
         await #expect(throws: StoreError.self) { try await PostgresMigrations(pools[1], steps: broken).run() }
         #expect(try await database.query("SELECT to_regclass('left') IS NULL").rows[0].bool(0))
         for pool in pools { await pool.close() }

@@ -61,7 +61,7 @@ final class TestDatabase: Sendable {
         let promise = SessionStoreContract.promises[index]
         do {
             try await promise.check(SessionStoreContract(store: first.sessions, second: second.sessions))
-        } catch let broken as SessionStoreContract.Broken {
+        } catch let broken as BrokenPromise {
             Issue.record("\(promise.name): \(broken)")
         }
         try await first.close()

@@ -5,6 +5,7 @@ public import TauCore
 public final class MemorySessionStore: SessionStore {
     private struct State {
         var files: [SessionID: SessionFile] = [:]
+        var owners: [SessionID: Owner] = [:]
         var open: Set<SessionID> = []
         var failure: StoreError?
         var appendCount = 0
@@ -29,13 +30,16 @@ public final class MemorySessionStore: SessionStore {
 
     public func entries(of id: SessionID) -> [Entry] { state.withLock { $0.files[id]?.entries ?? [] } }
 
-    public func create(_ file: SessionFile) async throws(StoreError) {
+    public func create(_ file: SessionFile, owner: Owner) async throws(StoreError) {
         try state.withLock { state throws(StoreError) in
             guard state.files[file.header.id] == nil else { throw StoreError(.exists, "exists") }
             state.files[file.header.id] = file
+            state.owners[file.header.id] = owner
             state.open.insert(file.header.id)
         }
     }
+
+    public func owner(of id: SessionID) async throws(StoreError) -> Owner? { state.withLock { $0.owners[id] } }
 
     public func open(_ id: SessionID) async throws(StoreError) -> SessionFile {
         try state.withLock { state throws(StoreError) in
@@ -73,6 +77,7 @@ public final class MemorySessionStore: SessionStore {
         try state.withLock { state throws(StoreError) in
             guard state.files.removeValue(forKey: id) != nil else { throw StoreError(.notFound, "no such session") }
             state.open.remove(id)
+            state.owners[id] = nil
         }
     }
 
@@ -86,7 +91,13 @@ public final class MemorySessionStore: SessionStore {
 
     public func list(_ query: SessionQuery) async throws(StoreError) -> SessionPage {
         state.withLock { state in
-            SessionPage(sessions: state.files.values.map { SessionTree($0).summary }, nextCursor: nil)
+            let sessions = state.files.values.map { file in
+                var summary = SessionTree(file).summary
+                summary.owner = state.owners[file.header.id] ?? .local
+                return summary
+            }
+            return SessionPage(
+                sessions: sessions.filter { query.owner == nil || $0.owner == query.owner }, nextCursor: nil)
         }
     }
 

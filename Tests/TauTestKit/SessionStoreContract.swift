@@ -3,12 +3,7 @@ public import TauCore
 /// What every session store must do; each store's tests run all of it.
 ///
 /// `fresh` makes a store over an empty place; `second` makes another owner over the same place.
-public struct SessionStoreContract: Sendable {
-    /// A promise that was not kept.
-    public struct Broken: Error, CustomStringConvertible {
-        public var description: String
-    }
-
+public struct SessionStoreContract: Sendable, Contract {
     private let store: any SessionStore
     private let second: any SessionStore
 
@@ -33,7 +28,45 @@ public struct SessionStoreContract: Sendable {
         ("what changed last is listed first", { try await $0.ordersByChange() }),
         ("pages neither repeat nor skip", { try await $0.pages() }),
         ("search finds names and texts", { try await $0.searches() }),
+        ("a session has the owner that it was made for, and is in no other list", { try await $0.keepsOwners() }),
     ]
+
+    private func keepsOwners() async throws {
+        let alice = Owner(tenantID: "acme", userID: "alice")
+        // One name says as much as two: neither alone decides.
+        let others = [Owner(tenantID: "acme", userID: "bob"), Owner(tenantID: "other", userID: "alice")]
+        for (number, owner) in ([alice] + others + [alice, .local]).enumerated() {
+            try await store.create(Self.file("s\(number)", ["word"], at: Int64(1000 + number)), owner: owner)
+        }
+        try await expect(.exists) { () throws(StoreError) in try await store.create(Self.file("s0"), owner: others[0]) }
+        for id in ["s0", "s3"].map(SessionID.init(unchecked:)) {
+            try expect(try await store.owner(of: id) == alice, "\(id) is alice's")
+            await store.close(id)
+            try expect(try await second.owner(of: id) == alice, "\(id) is alice's for everybody")
+            try expect(try await second.summary(of: id).owner == alice, "\(id)'s summary says whose it is")
+        }
+        for search in [nil, "word"] {
+            for order in [SessionQuery.Order.updatedAt, .createdAt] {
+                var query = SessionQuery(owner: alice, search: search, order: order, limit: 1)
+                let first = try await store.list(query)
+                query.cursor = first.nextCursor
+                let rest = try await store.list(query)
+                let found = first.sessions + rest.sessions
+                try expect(found.map(\.id.rawValue) == ["s3", "s0"], "alice's list has \(found.map(\.id))")
+                try expect(found.allSatisfy { $0.owner == alice } && rest.nextCursor == nil, "and nothing else")
+            }
+        }
+        let all = try await second.list(SessionQuery(limit: 10)).sessions.map(\.owner)
+        try expect(all == [.local, alice] + others.reversed() + [alice], "the list of all has \(all)")
+        // What is gone belongs to nobody, and its id may be another one's.
+        try await store.delete(SessionID(unchecked: "s3"))
+        try await store.create(Self.file("s3"), owner: others[0])
+        let heir = try await store.owner(of: SessionID(unchecked: "s3"))
+        try expect(heir == others[0], "a new session is not its predecessor's owner's")
+        try await store.delete(SessionID(unchecked: "s3"))
+        try await store.create(Self.file("s3"))
+        try expect(try await store.owner(of: SessionID(unchecked: "s3")) == .local, "nor in the other direction")
+    }
 
     // MARK: Helpers
 
@@ -50,21 +83,6 @@ public struct SessionStoreContract: Sendable {
         return Entry(
             .message(.user(UserMessage(content: [.text(text)], timestamp: time))), id: EntryID(unchecked: "id-\(text)"),
             parentID: parent?.id, timestamp: time)
-    }
-
-    private func expect(_ condition: Bool, _ what: String) throws {
-        guard condition else { throw Broken(description: what) }
-    }
-
-    private func expect(_ code: StoreError.Code, _ body: () async throws(StoreError) -> Void) async throws {
-        do throws(StoreError) {
-            try await body()
-        } catch {
-            // Another owner may be in another server.
-            let isMet = error.code == code || (code == .conflict && error.code == .leased)
-            return try expect(isMet, "expected \(code), got \(error.code): \(error)")
-        }
-        throw Broken(description: "expected \(code), but it worked")
     }
 
     // MARK: Promises

@@ -3,7 +3,10 @@
 /// A store holds the right to write a session from `open` or `create` until `close`; a second owner gets `conflict`.
 public protocol SessionStore: Sendable {
     /// Makes a session of a whole file's content, which must have been checked (`SessionFile`); keeps its bytes as they are.
-    func create(_ file: SessionFile) async throws(StoreError)
+    func create(_ file: SessionFile, owner: Owner) async throws(StoreError)
+
+    /// To whom the session belongs, from the moment on in which there is such a session. Nil or anybody where there is none.
+    func owner(of id: SessionID) async throws(StoreError) -> Owner?
 
     /// Takes the right to write, repairs a torn tail, and reads everything.
     func open(_ id: SessionID) async throws(StoreError) -> SessionFile
@@ -46,9 +49,17 @@ extension SessionStore {
         try await append(entries, to: id, after: expected, runs: [])
     }
 
+    /// A session of the one who runs the process.
+    public func create(_ file: SessionFile) async throws(StoreError) { try await create(file, owner: .local) }
+
+    /// For stores of one user.
+    public func owner(of id: SessionID) async throws(StoreError) -> Owner? { .local }
+
     /// Reads the whole session.
     public func summary(of id: SessionID) async throws(StoreError) -> SessionSummary {
-        SessionTree(try await read(id)).summary
+        var summary = SessionTree(try await read(id)).summary
+        summary.owner = try await owner(of: id) ?? .local
+        return summary
     }
 
     /// Reads the whole session.
@@ -94,6 +105,8 @@ public struct SessionExport: Sendable {
 public struct SessionQuery: Sendable {
     public enum Order: String, Sendable { case updatedAt, createdAt }
 
+    /// Whose sessions; nil for everybody's.
+    public var owner: Owner?
     /// Words that the name or the messages must hold.
     public var search: String?
     public var order: Order
@@ -101,7 +114,10 @@ public struct SessionQuery: Sendable {
     public var cursor: String?
     public var limit: Int
 
-    public init(search: String? = nil, order: Order = .updatedAt, cursor: String? = nil, limit: Int = 50) {
+    public init(
+        owner: Owner? = nil, search: String? = nil, order: Order = .updatedAt, cursor: String? = nil, limit: Int = 50
+    ) {
+        self.owner = owner
         self.search = search
         self.order = order
         self.cursor = cursor
@@ -122,6 +138,7 @@ public struct SessionPage: Sendable {
 /// What a list shows of a session, without its entries.
 public struct SessionSummary: Sendable, Equatable {
     public var id: SessionID
+    public var owner = Owner.local
     public var name: String?
     public var createdAt: Timestamp
     public var updatedAt: Timestamp

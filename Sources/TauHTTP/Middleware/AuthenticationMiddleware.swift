@@ -1,6 +1,7 @@
 internal import HTTPTypes
 internal import Hummingbird
 internal import TauCore
+internal import TauRuntime
 
 /// Lets only requests with a valid bearer token through; whatever is wrong with a token, the answer is the same.
 struct AuthenticationMiddleware: RouterMiddleware {
@@ -14,15 +15,29 @@ struct AuthenticationMiddleware: RouterMiddleware {
         _ request: Request, context: EdgeContext, next: (Request, EdgeContext) async throws -> Response
     ) async throws -> Response {
         guard !publicPaths.contains(request.uri.path) else { return try await next(request, context) }
-        guard let token = bearer(request.headers[.authorization]),
-            let principal = await authenticator.principal(forBearer: token)
-        else {
+        guard let token = bearer(request.headers[.authorization]), let principal = try await principal(of: token) else {
             try await countFailure(request, context)
             throw Problem(.unauthenticated, "Send an API key as \"Authorization: Bearer <key>\".")
         }
         var context = context
         context.principal = principal
+        context.isStillAllowed = { [authenticator] in
+            do throws(StoreError) {
+                return try await authenticator.principal(forBearer: token) == principal
+            } catch {
+                // Not to be told now; who was let in stays.
+                return true
+            }
+        }
         return try await next(request, context)
+    }
+
+    private func principal(of token: String) async throws(Problem) -> Principal? {
+        do throws(StoreError) {
+            return try await authenticator.principal(forBearer: token)
+        } catch {
+            throw Problem(RuntimeError(error))
+        }
     }
 
     /// Keys are tried only so often from one address. Whoever has a valid one is not kept from anything by others there.

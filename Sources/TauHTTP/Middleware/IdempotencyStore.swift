@@ -16,7 +16,7 @@ final class IdempotencyStore: Sendable {
     }
 
     struct Key: Hashable, Sendable {
-        var principal: Principal
+        var owner: Owner
         var text: String
     }
 

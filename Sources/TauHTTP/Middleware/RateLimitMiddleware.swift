@@ -25,9 +25,7 @@ struct RateLimitMiddleware: RouterMiddleware {
         guard let principal = context.principal, let policy = policy(of: request) else {
             return try await next(request, context)
         }
-        // With its length, so that no two principals have one name.
-        let subject = "\(principal.tenantID.utf8.count):\(principal.tenantID)/\(principal.userID)"
-        let decision = await limits.limiter.admit(subject, under: policy)
+        let decision = await limits.limiter.admit(principal.owner.subject, under: policy)
         var response: Response
         if decision.isAdmitted {
             do {

@@ -4,77 +4,59 @@ internal import NIOCore
 internal import TauCore
 internal import TauRuntime
 
-/// The table of all routes: the API at a glance.
+/// Puts the table of routes behind what every request goes through: its name, its key, its limit, and then whether the caller may ask
+/// for just this.
 struct APIRouter {
     let runtime: AgentRuntime
     let authenticator: any Authenticator
-    let health: HealthChecks
+    let table: RouteTable
     let idempotency: IdempotencyStore
     let configuration: EdgeConfiguration
-
-    static let root = "/api/agent/v1"
-    /// Everything else needs a key, also what does not exist: a route cannot be forgotten.
-    static let publicPaths: Set<String> = ["/health", "/health/live", "/health/ready"]
 
     func router() -> Router<EdgeContext> {
         let router = Router(context: EdgeContext.self)
         router.add(
             middleware: RequestIdentityMiddleware(identifiers: configuration.identifiers, now: configuration.now))
+        // Everything else needs a key, also what does not exist: a route cannot be forgotten.
+        let publicPaths = table.routes.compactMap { route in
+            if case .everybody = route.access { route.path } else { nil }
+        }
         router.add(
             middleware: AuthenticationMiddleware(
-                authenticator: authenticator, publicPaths: Self.publicPaths, limits: configuration.rateLimits,
+                authenticator: authenticator, publicPaths: Set(publicPaths), limits: configuration.rateLimits,
                 addresses: ClientAddress(trustedProxies: configuration.trustedProxies)))
         if let limits = configuration.rateLimits { router.add(middleware: RateLimitMiddleware(limits: limits)) }
-        router.get("health", use: health.overview)
-        router.get("health/live", use: health.live)
-        router.get("health/ready", use: health.ready)
-
-        let v1 = router.group(RouterPath(Self.root))
-        let sessions = SessionRoutes(runtime: runtime, configuration: configuration)
-        post(v1, "sessions", sessions.create)
-        v1.get("sessions", use: sessions.list)
-        v1.get("sessions/:id", use: sessions.get)
-        v1.patch("sessions/:id", use: sessions.update)
-        v1.delete("sessions/:id", use: sessions.delete)
-        v1.get("sessions/:id/entries", use: sessions.entries)
-        v1.get("sessions/:id/tree", use: sessions.tree)
-        v1.get("sessions/:id/context", use: sessions.context)
-        v1.put("sessions/:id/labels/:entry", use: sessions.label)
-        v1.get("sessions/:id/export", use: sessions.export)
-        post(v1, "sessions/:id/branch", sessions.branch)
-        post(v1, "sessions/:id/fork", sessions.fork)
-        post(v1, "sessions/:id/compact", sessions.compact)
-        post(v1, "sessions/:id/archive", sessions.archive)
-        post(v1, "sessions/:id/restore", sessions.restore)
-        post(v1, "sessions/import", maxBytes: configuration.maxImportBytes, sessions.importFile)
-
-        let runs = RunRoutes(runtime: runtime, configuration: configuration)
-        post(v1, "sessions/:id/runs", runs.start)
-        v1.get("sessions/:id/runs", use: runs.list)
-        v1.get("runs/:run", use: runs.get)
-        v1.get("runs/:run/events", use: runs.events)
-        post(v1, "runs/:run/cancel", runs.cancel)
-        post(v1, "runs/:run/steer", runs.steer)
-        post(v1, "runs/:run/follow-up", runs.followUp)
-        post(v1, "runs/:run/approvals/:call", runs.approve)
-
-        let catalog = CatalogRoutes(runtime: runtime)
-        v1.get("models", use: catalog.models)
-        v1.get("tools", use: catalog.tools)
+        for route in table.routes {
+            router.on(RouterPath(route.path), method: route.method) { request, context in
+                try await authorize(context, for: route)
+                return try await answer(request, context, route.handler)
+            }
+        }
         return router
     }
 
-    /// A POST whose handler may run once per idempotency key.
-    typealias PostHandler = @Sendable (Request, EdgeContext, ByteBuffer) async throws -> IdempotencyStore.Answer
+    /// The one place in which it is decided whether a caller may ask for something.
+    private func authorize(_ context: EdgeContext, for route: Route) async throws {
+        guard case .scope(let scope) = route.access else { return }
+        let principal = try context.requirePrincipal()
+        guard principal.scopes.isSuperset(of: scope) else {
+            throw Problem(.forbidden, "This key lacks the scope \(scope.names.joined(separator: ", ")).")
+        }
+        switch route.subject {
+        case .none: break
+        case .session: try await runtime.requireSession(try SessionRoutes.sessionID(context), of: principal.owner)
+        case .run: try await runtime.requireRun(try RunRoutes.runID(context), of: principal.owner)
+        }
+    }
 
-    private func post(
-        _ group: RouterGroup<EdgeContext>, _ path: RouterPath, maxBytes: Int? = nil, _ handler: @escaping PostHandler
-    ) {
-        group.post(path) { request, context in
+    private func answer(_ request: Request, _ context: EdgeContext, _ handler: Route.Handler) async throws -> Response {
+        switch handler {
+        case .plain(let handler): return try await handler(request, context)
+        case .once(let maxBytes, let handler):
             var request = request
             let body = try await request.boundedBody(upTo: maxBytes ?? configuration.maxBodyBytes)
             let answer = try await once(request, context, body) { try await handler(request, context, body) }
-            return try response(to: request, answer)
+            return try response(to: request, context, answer)
         }
     }
 
@@ -90,19 +72,23 @@ struct APIRouter {
         hasher.combine(request.uri.path)
         hasher.combine(request.headers[.accept])
         body.withUnsafeReadableBytes { hasher.combine(bytes: $0) }
-        let key = IdempotencyStore.Key(principal: try context.requirePrincipal(), text: text)
+        let key = IdempotencyStore.Key(owner: try context.requirePrincipal().owner, text: text)
         return try await idempotency.answer(key, fingerprint: hasher.finalize(), work)
     }
 
-    private func response(to request: Request, _ answer: IdempotencyStore.Answer) throws -> Response {
+    private func response(
+        to request: Request, _ context: EdgeContext, _ answer: IdempotencyStore.Answer
+    ) throws -> Response {
         switch answer {
         case .response(let status, let headers, let bytes):
             var response = Response.bytes(bytes, type: "application/json", status: status)
             for field in headers { response.headers.append(field) }
             return response
         case .events(let id):
-            return RunEventStream(run: try runtime.run(id), lastNumber: 0, heartbeat: configuration.heartbeat)
-                .response(to: request)
+            return RunEventStream(
+                run: try runtime.run(id), lastNumber: 0, heartbeat: configuration.heartbeat,
+                isAllowed: context.isStillAllowed
+            ).response(to: request)
         }
     }
 }

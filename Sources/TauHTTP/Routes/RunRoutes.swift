@@ -9,8 +9,8 @@ struct RunRoutes: Sendable {
     let runtime: AgentRuntime
     let configuration: EdgeConfiguration
 
-    private static func runID(_ context: EdgeContext) throws -> RunID {
-        guard let id = context.parameters.get("run").flatMap({ RunID($0) }) else {
+    static func runID(_ context: EdgeContext) throws(Problem) -> RunID {
+        guard let id = context.parameters.get("runId").flatMap({ RunID($0) }) else {
             throw Problem(.notFound, "There is no such run.")
         }
         return id
@@ -18,12 +18,11 @@ struct RunRoutes: Sendable {
 
     func start(_ request: Request, _ context: EdgeContext, _ body: ByteBuffer) async throws -> IdempotencyStore.Answer {
         let id = try SessionRoutes.sessionID(context)
-        let run = try await runtime.startRun(
-            try Self.runRequest(body, owner: try context.requirePrincipal()), in: id)
+        let run = try await runtime.startRun(try Self.runRequest(body), in: id)
         return wantsEvents(request) ? .events(run.id) : Self.accepted(run)
     }
 
-    private static func runRequest(_ body: ByteBuffer, owner: Principal) throws -> RunRequest {
+    private static func runRequest(_ body: ByteBuffer) throws -> RunRequest {
         var fields = try RequestFields(body)
         let content = fields.content("message")
         let parent = fields.string("parentId")
@@ -46,7 +45,7 @@ struct RunRoutes: Sendable {
         try fields.finish()
         return RunRequest(
             content: content, parentID: parent.map { EntryID(unchecked: $0) }, model: model, thinkingLevel: level,
-            maxTurns: maxTurns, maxCost: maxCost, ifBusy: ifBusy ?? .reject, owner: owner)
+            maxTurns: maxTurns, maxCost: maxCost, ifBusy: ifBusy ?? .reject)
     }
 
     private func wantsEvents(_ request: Request) -> Bool {
@@ -54,7 +53,7 @@ struct RunRoutes: Sendable {
     }
 
     private static func accepted(_ run: ActiveRun) -> IdempotencyStore.Answer {
-        .json(.accepted, location: "\(APIRouter.root)/runs/\(run.id)") { run.snapshot.write(to: &$0) }
+        .json(.accepted, location: "\(RouteTable.root)/runs/\(run.id)") { run.snapshot.write(to: &$0) }
     }
 
     func list(_ request: Request, _ context: EdgeContext) async throws -> Response {
@@ -78,8 +77,10 @@ struct RunRoutes: Sendable {
             let run = try await runtime.snapshot(of: id)
             return RunEventStream.response(end: run, number: number + 1)
         }
-        return RunEventStream(run: run, lastNumber: number, heartbeat: configuration.heartbeat, isLate: true)
-            .response(to: request)
+        return RunEventStream(
+            run: run, lastNumber: number, heartbeat: configuration.heartbeat, isLate: true,
+            isAllowed: context.isStillAllowed
+        ).response(to: request)
     }
 
     func cancel(_ request: Request, _ context: EdgeContext, _ body: ByteBuffer) async throws -> IdempotencyStore.Answer
@@ -103,7 +104,9 @@ struct RunRoutes: Sendable {
         _ request: Request, _ context: EdgeContext, _ body: ByteBuffer
     ) async throws -> IdempotencyStore.Answer {
         let id = try Self.runID(context)
-        guard let call = context.parameters.get("call") else { throw Problem(.notFound, "There is no such call.") }
+        guard let call = context.parameters.get("toolCallId") else {
+            throw Problem(.notFound, "There is no such call.")
+        }
         var fields = try RequestFields(body)
         let decision = fields.choice("decision", of: Decision.self, ["approve", "deny"])
         if !fields.contains("decision") { fields.refuse("decision", "is required") }

@@ -27,53 +27,48 @@ struct SessionRoutes: Sendable {
         draft.systemPrompt = fields.string("systemPrompt", maxBytes: 1 << 20)
         draft.metadata = fields.object("metadata")
         draft.workingDirectory = fields.string("cwd", maxBytes: 4096)
-        if let value = fields.value("tools") {
-            let names = value.array?.compactMap(\.string)
-            if names?.count != value.array?.count || names == nil { fields.refuse("tools", "must be a list of names") }
-            draft.toolNames = names
-        }
+        draft.toolNames = fields.strings("tools")
         try fields.finish()
-        return try answer(try await runtime.createSession(draft), context, .created)
+        return Self.answer(
+            try await runtime.createSession(draft, owner: try context.requirePrincipal().owner), .created)
     }
 
     func importFile(
         _ request: Request, _ context: EdgeContext, _ body: ByteBuffer
     ) async throws -> IdempotencyStore.Answer {
-        let view = try await runtime.importSession(Array(body.readableBytesView))
-        return try answer(view, context, .created)
+        let owner = try context.requirePrincipal().owner
+        return Self.answer(
+            try await runtime.importSession(Array(body.readableBytesView), owner: owner), .created)
     }
 
-    private func answer(
-        _ view: AgentRuntime.SessionView, _ context: EdgeContext, _ status: HTTPResponse.Status
-    ) throws -> IdempotencyStore.Answer {
-        let owner = try context.requirePrincipal()
-        let location = status == .created ? "\(APIRouter.root)/sessions/\(view.summary.id)" : nil
+    private static func answer(
+        _ view: AgentRuntime.SessionView, _ status: HTTPResponse.Status
+    ) -> IdempotencyStore.Answer {
+        let location = status == .created ? "\(RouteTable.root)/sessions/\(view.summary.id)" : nil
         return .json(status, location: location) {
-            view.write(to: &$0, owner: owner)
+            view.write(to: &$0)
         }
     }
 
     func list(_ request: Request, _ context: EdgeContext) async throws -> Response {
-        let owner = try context.requirePrincipal()
+        let owner = try context.requirePrincipal().owner
         let order = try request.query("order", "updatedAt or createdAt") { SessionQuery.Order(rawValue: $0) }
         let query = SessionQuery(
-            search: request.uri.queryParameters["q"].map(String.init), order: order ?? .updatedAt,
+            owner: owner, search: request.uri.queryParameters["q"].map(String.init), order: order ?? .updatedAt,
             cursor: request.uri.queryParameters["cursor"].map(String.init), limit: try request.pageLimit())
         let page = try await runtime.listSessions(query)
         return .json { writer in
-            writer.page(page.sessions, next: page.nextCursor) { writer, view in view.write(to: &writer, owner: owner) }
+            writer.page(page.sessions, next: page.nextCursor) { writer, view in view.write(to: &writer) }
         }
     }
 
     func get(_ request: Request, _ context: EdgeContext) async throws -> Response {
-        let owner = try context.requirePrincipal()
         let view = try await runtime.session(try Self.sessionID(context))
-        return .json { view.write(to: &$0, owner: owner) }
+        return .json { view.write(to: &$0) }
     }
 
     func update(_ request: Request, _ context: EdgeContext) async throws -> Response {
         var request = request
-        let owner = try context.requirePrincipal()
         let id = try Self.sessionID(context)
         var fields = try RequestFields(try await request.boundedBody(upTo: configuration.maxBodyBytes))
         var update = SessionUpdate()
@@ -84,7 +79,7 @@ struct SessionRoutes: Sendable {
         update.metadata = fields.object("metadata")
         try fields.finish()
         let view = try await runtime.updateSession(id, update)
-        return .json { view.write(to: &$0, owner: owner) }
+        return .json { view.write(to: &$0) }
     }
 
     func delete(_ request: Request, _ context: EdgeContext) async throws -> Response {
@@ -132,7 +127,7 @@ struct SessionRoutes: Sendable {
     func label(_ request: Request, _ context: EdgeContext) async throws -> Response {
         var request = request
         let id = try Self.sessionID(context)
-        let entry = EntryID(unchecked: context.parameters.get("entry") ?? "")
+        let entry = EntryID(unchecked: context.parameters.get("entryId") ?? "")
         var fields = try RequestFields(try await request.boundedBody(upTo: configuration.maxBodyBytes))
         if !fields.contains("label") { fields.refuse("label", "is required (null takes the label away)") }
         let label = fields.string("label")
@@ -153,7 +148,7 @@ struct SessionRoutes: Sendable {
         let instructions = fields.string("instructions", maxBytes: Self.maxInstructionBytes)
         try fields.finish()
         let view = try await runtime.branch(id, to: entry, summarize: summarize, instructions: instructions)
-        return try answer(view, context, .ok)
+        return Self.answer(view, .ok)
     }
 
     func fork(_ request: Request, _ context: EdgeContext, _ body: ByteBuffer) async throws -> IdempotencyStore.Answer {
@@ -162,7 +157,9 @@ struct SessionRoutes: Sendable {
         let entry = fields.string("entryId").map { EntryID(unchecked: $0) }
         let name = fields.string("name")
         try fields.finish()
-        return try answer(try await runtime.fork(id, at: entry, name: name), context, .created)
+        let owner = try context.requirePrincipal().owner
+        return Self.answer(
+            try await runtime.fork(id, at: entry, name: name, owner: owner), .created)
     }
 
     /// Answers the compaction's entry.
@@ -182,13 +179,13 @@ struct SessionRoutes: Sendable {
     func archive(
         _ request: Request, _ context: EdgeContext, _ body: ByteBuffer
     ) async throws -> IdempotencyStore.Answer {
-        try answer(try await runtime.archiveSession(try Self.sessionID(context)), context, .ok)
+        Self.answer(try await runtime.archiveSession(try Self.sessionID(context)), .ok)
     }
 
     func restore(
         _ request: Request, _ context: EdgeContext, _ body: ByteBuffer
     ) async throws -> IdempotencyStore.Answer {
-        try answer(try await runtime.restoreSession(try Self.sessionID(context)), context, .ok)
+        Self.answer(try await runtime.restoreSession(try Self.sessionID(context)), .ok)
     }
 
     func export(_ request: Request, _ context: EdgeContext) async throws -> Response {

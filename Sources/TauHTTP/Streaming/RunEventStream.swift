@@ -14,6 +14,8 @@ struct RunEventStream {
     let heartbeat: Duration
     /// The client was not there when the run began.
     var isLate = false
+    /// Whether the client may still read; asked as often as the heart beats.
+    var isAllowed: @Sendable () async -> Bool
 
     /// The answer. The client may go away at any time; the run does not notice.
     func response(to request: Request) -> Response {
@@ -39,7 +41,15 @@ struct RunEventStream {
     private func send(to writer: inout any ResponseBodyWriter) async throws {
         var number = lastNumber
         var isLate = isLate
+        let clock = ContinuousClock()
+        var nextCheck = clock.now + heartbeat
         while true {
+            if clock.now >= nextCheck {
+                guard await isAllowed() else {
+                    return try await writer.write(ByteBuffer(bytes: Self.refusal(after: number)))
+                }
+                nextCheck = clock.now + heartbeat
+            }
             switch try await run.journal.next(after: number, patience: heartbeat, isLate: isLate) {
             case .end: return
             case .silence: try await writer.write(ByteBuffer(bytes: EventStreamWriter.comment("ping")))
@@ -54,6 +64,17 @@ struct RunEventStream {
                 isLate = false
             }
         }
+    }
+
+    /// The last word to a client whose key is not valid any more. The run goes on.
+    private static func refusal(after number: Int) -> [UInt8] {
+        var writer = JSONWriter()
+        writer.object { writer in
+            writer.member("type", "error")
+            writer.member("code", Problem.Code.unauthenticated.rawValue)
+            writer.member("message", "The key is not valid any more.")
+        }
+        return EventStreamWriter.event(id: String(number), type: "error", data: writer.bytes)
     }
 
     /// The stream of a run whose events are forgotten: its state, and the end.

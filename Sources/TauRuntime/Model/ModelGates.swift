@@ -3,7 +3,7 @@ internal import TauCore
 
 /// What stands between all runs and one provider: a bound on its calls with a fair queue, and a circuit breaker.
 final class ModelGate: Sendable {
-    let queue: FairQueue<Principal>
+    let queue: FairQueue<Owner>
     private let breaker: Mutex<CircuitBreaker>
 
     init(places: Int, limits: RuntimeLimits) {
@@ -49,7 +49,7 @@ final class ModelGates: Sendable {
     func isPassable(_ provider: any ModelProvider) -> Bool { gate(of: provider).isPassable(at: now()) }
 
     /// The provider behind its gate, for the calls of one owner.
-    func guarded(_ provider: any ModelProvider, for owner: Principal) -> any ModelProvider {
+    func guarded(_ provider: any ModelProvider, for owner: Owner) -> any ModelProvider {
         GuardedProvider(inner: provider, gate: gate(of: provider), owner: owner, now: now)
     }
 }
@@ -57,7 +57,7 @@ final class ModelGates: Sendable {
 private struct GuardedProvider: ModelProvider {
     let inner: any ModelProvider
     let gate: ModelGate
-    let owner: Principal
+    let owner: Owner
     let now: @Sendable () -> Timestamp
 
     var name: String { inner.name }
@@ -65,7 +65,7 @@ private struct GuardedProvider: ModelProvider {
     func stream(
         _ request: ModelRequest, to sink: (ModelEvent) -> Void
     ) async throws(ProviderError) -> ModelReply {
-        func refusal(_ reason: FairQueue<Principal>.Refusal) -> ProviderError {
+        func refusal(_ reason: FairQueue<Owner>.Refusal) -> ProviderError {
             switch reason {
             case .cancelled: ProviderError(.cancelled, "The model call was cancelled.")
             case .full: ProviderError(.overloaded, "Too many calls wait for \(name).")

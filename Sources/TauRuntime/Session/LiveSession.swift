@@ -47,16 +47,25 @@ public final class LiveSession: Sendable {
     }
 
     public let id: SessionID
+    /// To whom it belongs.
+    let owner: Owner
     private let store: any SessionStore
     private let environment: RuntimeEnvironment
     private let state: Mutex<State>
 
-    package init(file: SessionFile, store: any SessionStore, environment: RuntimeEnvironment) {
+    package init(file: SessionFile, owner: Owner = .local, store: any SessionStore, environment: RuntimeEnvironment) {
         id = file.header.id
+        self.owner = owner
         self.store = store
         self.environment = environment
         let tree = SessionTree(file)
         state = Mutex(State(tree: tree, nextLeaf: tree.leafID, byteCount: file.bytes.count))
+    }
+
+    var summary: SessionSummary {
+        var summary = read { $0.summary }
+        summary.owner = owner
+        return summary
     }
 
     /// Reads the tree as it is on disk. Appends wait meanwhile: be brief.

@@ -38,7 +38,9 @@ actor LiveSessions {
                 slots[id] = .opening([])
                 do throws(StoreError) {
                     let file = try await store.open(id)
-                    return settle(LiveSession(file: file, store: store, environment: environment))
+                    return settle(
+                        LiveSession(
+                            file: file, owner: try await owner(of: id), store: store, environment: environment))
                 } catch {
                     wake(slots.removeValue(forKey: id))
                     throw error
@@ -47,14 +49,32 @@ actor LiveSessions {
         }
     }
 
+    /// The owner of a session that is open in the store, which is closed again if it cannot be told.
+    private func owner(of id: SessionID) async throws(StoreError) -> Owner {
+        do throws(StoreError) {
+            guard let owner = try await store.owner(of: id) else {
+                throw StoreError(.notFound, "there is no session \(id)")
+            }
+            return owner
+        } catch {
+            await store.close(id)
+            throw error
+        }
+    }
+
+    /// The owner of a session that is open here; nil for any other.
+    func knownOwner(of id: SessionID) -> Owner? {
+        if case .open(let session, _, _) = slots[id] { session.owner } else { nil }
+    }
+
     /// Makes a session of a checked file and enters it.
-    func create(_ file: SessionFile) async throws(StoreError) -> LiveSession {
+    func create(_ file: SessionFile, owner: Owner) async throws(StoreError) -> LiveSession {
         let id = file.header.id
         guard slots[id] == nil else { throw StoreError(.exists, "session \(id) exists already") }
         slots[id] = .opening([])
         do throws(StoreError) {
-            try await store.create(file)
-            return settle(LiveSession(file: file, store: store, environment: environment))
+            try await store.create(file, owner: owner)
+            return settle(LiveSession(file: file, owner: owner, store: store, environment: environment))
         } catch {
             wake(slots.removeValue(forKey: id))
             throw error

@@ -15,7 +15,7 @@ final class CatalogDatabase: Sendable {
     private let opening = Mutex(())
 
     /// The layout below. A file of another layout is replaced.
-    private static let version = 1
+    private static let version = 2
 
     init(path: String, threads: BlockingThreads, logger: Logger) {
         self.path = path
@@ -132,6 +132,8 @@ final class CatalogDatabase: Sendable {
             modified INTEGER NOT NULL,
             read_bytes INTEGER NOT NULL,
             problem TEXT,
+            tenant TEXT NOT NULL,
+            user_id TEXT NOT NULL,
             created_at INTEGER NOT NULL,
             updated_at INTEGER NOT NULL,
             last_message_at INTEGER,
@@ -145,6 +147,10 @@ final class CatalogDatabase: Sendable {
             metadata TEXT NOT NULL
         );
         CREATE INDEX sessions_by_update ON sessions (updated_at DESC, id DESC) WHERE problem IS NULL;
+        CREATE INDEX sessions_of_owner_by_update ON sessions (tenant, user_id, updated_at DESC, id DESC)
+            WHERE problem IS NULL;
+        CREATE INDEX sessions_of_owner_by_creation ON sessions (tenant, user_id, created_at DESC, id DESC)
+            WHERE problem IS NULL;
         CREATE INDEX sessions_by_creation ON sessions (created_at DESC, id DESC) WHERE problem IS NULL;
         CREATE VIRTUAL TABLE texts USING fts5 (text, tokenize = 'unicode61 remove_diacritics 2');
         """

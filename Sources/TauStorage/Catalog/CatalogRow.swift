@@ -11,12 +11,16 @@ struct CatalogRow {
     var readBytes: Int
     /// Why the file is no session that can be listed.
     var problem: String?
+    /// Never changes while the file is there.
+    var owner: Owner
     var createdAt: Timestamp
     var totals: SessionTotals
     var settings: BranchSettings
 
     var summary: SessionSummary {
-        SessionSummary(id: id, createdAt: createdAt, totals: totals, settings: settings)
+        var summary = SessionSummary(id: id, createdAt: createdAt, totals: totals, settings: settings)
+        summary.owner = owner
+        return summary
     }
 }
 
@@ -31,6 +35,7 @@ extension CatalogRow: FetchableRecord {
             inode: UInt(bitPattern: row["inode"] as Int), size: row["size"], modified: row["modified"])
         readBytes = row["read_bytes"]
         problem = row["problem"]
+        owner = Owner(tenantID: row["tenant"], userID: row["user_id"])
         createdAt = Timestamp(milliseconds: row["created_at"])
         totals = SessionTotals(
             entryCount: row["entry_count"], leafID: (row["leaf_id"] as String?).map { EntryID(unchecked: $0) },
@@ -56,6 +61,7 @@ extension CatalogRow {
         let arguments: StatementArguments = [
             "number": number, "id": id.rawValue, "inode": Int(bitPattern: version.inode), "size": version.size,
             "modified": version.modified, "read_bytes": readBytes, "problem": problem,
+            "tenant": owner.tenantID, "user_id": owner.userID,
             "created_at": createdAt.milliseconds, "updated_at": summary.updatedAt.milliseconds,
             "last_message_at": totals.lastMessageTime?.milliseconds, "entry_count": totals.entryCount,
             "leaf_id": totals.leafID?.rawValue, "name": totals.name, "provider": settings.model?.provider,
@@ -67,7 +73,8 @@ extension CatalogRow {
     }
 
     private static let columns = [
-        "number", "id", "inode", "size", "modified", "read_bytes", "problem", "created_at", "updated_at",
+        "number", "id", "inode", "size", "modified", "read_bytes", "problem", "tenant", "user_id", "created_at",
+        "updated_at",
         "last_message_at", "entry_count", "leaf_id", "name", "provider", "model", "thinking_level", "usage", "metadata",
     ]
 

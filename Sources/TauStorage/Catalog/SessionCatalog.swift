@@ -6,7 +6,7 @@ internal import TauSystem
 
 /// The list of sessions and what a search looks through, kept in SQLite.
 ///
-/// It is a function of the session files and of nothing else: what was appended since is read off the file's new lines
+/// It is a function of the session files, and of whose they are, and of nothing else: what was appended since is read off the file's new lines
 /// before the next question is answered, and what was changed behind its back (by another program, or before a crash) is
 /// found by size and time of the file. A file that has grown is read from where it ended; any other change, wholly.
 final class SessionCatalog: Sendable {
@@ -21,6 +21,7 @@ final class SessionCatalog: Sendable {
     }
 
     private let directory: SessionDirectory
+    private let accounts: AccountDatabase?
     private let threads: BlockingThreads
     private let database: CatalogDatabase
     private let limits: SessionFile.Limits
@@ -34,9 +35,11 @@ final class SessionCatalog: Sendable {
     private static let sessionsPerTransaction = 50
 
     init(
-        directory: SessionDirectory, path: String, limits: SessionFile.Limits, threads: BlockingThreads, logger: Logger
+        directory: SessionDirectory, accounts: AccountDatabase?, path: String, limits: SessionFile.Limits,
+        threads: BlockingThreads, logger: Logger
     ) {
         self.directory = directory
+        self.accounts = accounts
         self.threads = threads
         self.limits = limits
         self.logger = logger
@@ -147,10 +150,10 @@ final class SessionCatalog: Sendable {
         var done = 0
         while done < ids.count {
             let part = Array(ids[done..<min(ids.count, done + Self.sessionsPerTransaction)])
-            try await database.write { [directory, limits, logger] db in
-                for id in part {
-                    try SessionReading(directory: directory, limits: limits, logger: logger).read(id, again: again, db)
-                }
+            try await database.write { [directory, accounts, limits, logger] db in
+                let reading = SessionReading(
+                    directory: directory, accounts: accounts, limits: limits, logger: logger)
+                for id in part { try reading.read(id, again: again, db) }
             }
             done += part.count
             progress(done)
@@ -164,6 +167,10 @@ final class SessionCatalog: Sendable {
         let column = query.order == .updatedAt ? "updated_at" : "created_at"
         var conditions = ["problem IS NULL"]
         var arguments: [any DatabaseValueConvertible] = []
+        if let owner = query.owner {
+            conditions.append("tenant = ? AND user_id = ?")
+            arguments += [owner.tenantID, owner.userID]
+        }
         if let cursor = query.cursor {
             guard let position = ListPosition(cursor) else {
                 throw StoreError(.badCursor, "the cursor is not one of this list")

@@ -5,6 +5,8 @@ internal import TauCore
 /// Brings one session's row and texts up to its file. The calls block.
 struct SessionReading {
     let directory: SessionDirectory
+    /// Whose sessions are whose; nil where all are the one's who runs the process.
+    let accounts: AccountDatabase?
     let limits: SessionFile.Limits
     let logger: Logger
 
@@ -74,7 +76,8 @@ struct SessionReading {
     ) throws {
         var row = CatalogRow(
             number: number, id: id, version: version, readBytes: 0, problem: nil,
-            createdAt: Timestamp(milliseconds: 0), totals: SessionTotals(), settings: BranchSettings())
+            owner: try accounts?.owner(of: id) ?? .local, createdAt: Timestamp(milliseconds: 0),
+            totals: SessionTotals(), settings: BranchSettings())
         if let number { try CatalogTexts.remove(session: number, db) }
         // Most sessions are one branch, which needs no more memory than a piece.
         if try readAsBranch(&row, handle, version, db) { return }

@@ -14,21 +14,28 @@ package final class JSONLSessionStore: SessionStore {
     let threads: BlockingThreads
     let logger: Logger
     private let catalog: SessionCatalog
+    /// Whose sessions are whose; without it all are the one's who runs the process.
+    private let accounts: AccountDatabase?
     private let journal: Journal
     private let replay: JournalReplay
     private let open = Mutex<[SessionID: SessionWriter]>([:])
+    /// Sessions that are being made.
+    private let creating = Mutex<Set<SessionID>>([])
 
     /// Opens the directory, which is made (mode 0700) if it does not exist. The catalogue is a SQLite file elsewhere.
     package init(
-        directory path: String, catalog catalogPath: String, limits: SessionFile.Limits = SessionFile.Limits(),
+        directory path: String, catalog catalogPath: String, accounts: AccountDatabase? = nil,
+        limits: SessionFile.Limits = SessionFile.Limits(),
         journalLimits: JournalLimits = JournalLimits(), threads: BlockingThreads, logger: Logger
     ) throws(StoreError) {
         directory = try SessionDirectory(path: path)
+        self.accounts = accounts
         self.limits = limits
         self.threads = threads
         self.logger = logger
         catalog = SessionCatalog(
-            directory: directory, path: catalogPath, limits: limits, threads: threads, logger: logger)
+            directory: directory, accounts: accounts, path: catalogPath, limits: limits, threads: threads,
+            logger: logger)
         let journals = JournalDirectory(in: directory.handle)
         replay = JournalReplay(journals: journals, sessions: directory, logger: logger)
         journal = Journal(directory: journals, limits: journalLimits, threads: threads, logger: logger)
@@ -41,6 +48,7 @@ package final class JSONLSessionStore: SessionStore {
     package func shutDown() async throws(StoreError) {
         try await journal.close()
         try await catalog.shutDown()
+        try accounts?.close()
     }
 
     /// Makes checkpoints, and keeps the catalogue near the files, until the task is cancelled.
@@ -78,10 +86,20 @@ package final class JSONLSessionStore: SessionStore {
 
     // MARK: Writing
 
-    package func create(_ file: SessionFile) async throws(StoreError) {
+    package func create(_ file: SessionFile, owner: Owner) async throws(StoreError) {
         let id = file.header.id
-        guard open.withLock({ $0[id] == nil }) else { throw StoreError(.exists, "session \(id) exists already") }
-        let writer = try await threads.run { [directory] () throws(StoreError) in
+        let existing = StoreError(.exists, "session \(id) exists already")
+        // Of two who make it at once, the second must not become the owner of what the first has made.
+        guard open.withLock({ $0[id] == nil }), creating.withLock({ $0.insert(id).inserted }) else { throw existing }
+        defer { creating.withLock { _ = $0.remove(id) } }
+        let writer = try await threads.run { [directory, accounts] () throws(StoreError) in
+            guard !directory.contains(id) else { throw existing }
+            // Before the file is there, so that it is nobody else's for a moment.
+            if let accounts {
+                try accounts.setOwner(owner, of: id)
+            } else if owner != .local {
+                throw StoreError(.unavailable, "this store has one user only")
+            }
             let handle = try directory.create(id, content: file.bytes)
             return SessionWriter(
                 id: id, handle: handle, size: file.bytes.count, tail: file.entries.last?.id,
@@ -168,10 +186,11 @@ package final class JSONLSessionStore: SessionStore {
 
     package func delete(_ id: SessionID) async throws(StoreError) {
         await close(id)
-        try await threads.run { [directory, replay] () throws(StoreError) in
+        try await threads.run { [directory, replay, accounts] () throws(StoreError) in
             try replay.run()
             let handle = try directory.openLocked(id)
             try withExtendedLifetime(handle) { () throws(StoreError) in try directory.remove(id) }
+            try accounts?.forgetOwner(of: id)
         }
         do throws(StoreError) {
             try await catalog.forget(id)
@@ -182,6 +201,11 @@ package final class JSONLSessionStore: SessionStore {
     }
 
     // MARK: Reading
+
+    package func owner(of id: SessionID) async throws(StoreError) -> Owner? {
+        guard let accounts, accounts.hasOwners else { return .local }
+        return try await threads.run { () throws(StoreError) in try accounts.owner(of: id) }
+    }
 
     package func export(_ id: SessionID) async throws(StoreError) -> SessionExport {
         try await threads.run { [directory, limits, replay, threads] () throws(StoreError) in

@@ -24,6 +24,8 @@ final class SessionDirectory: Sendable {
 
     // MARK: Files
 
+    func contains(_ id: SessionID) -> Bool { faccessat(handle.descriptor, name(id), F_OK, AT_SYMLINK_NOFOLLOW) == 0 }
+
     /// Makes a session's file with its content, locked; it appears whole or not at all.
     func create(_ id: SessionID, content: [UInt8]) throws(StoreError) -> FileHandle {
         let temporary = "\(Self.newPrefix)\(id)-\(UInt64.random(in: .min ... .max))"

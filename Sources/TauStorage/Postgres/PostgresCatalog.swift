@@ -64,6 +64,10 @@ struct PostgresCatalog: Sendable {
             parameters.append(value)
             return "$\(parameters.count)"
         }
+        if let owner = query.owner {
+            conditions.append("tenant = \(parameter(.utf8(EntryRows.text(owner.tenantID))))")
+            conditions.append("user_id = \(parameter(.utf8(EntryRows.text(owner.userID))))")
+        }
         if let cursor = query.cursor {
             guard let position = ListPosition(cursor) else {
                 throw StoreError(.badCursor, "the cursor is not one of this list")
@@ -109,13 +113,14 @@ struct PostgresCatalog: Sendable {
         }
     }
 
-    private static let columns = "public_id, created_at, totals, tier = 'archived'"
+    private static let columns = "public_id, created_at, totals, tier = 'archived', tenant, user_id"
 
     private static func summary(_ row: PostgresRow) throws(PostgresError) -> SessionSummary {
         let stored = StoredTotals(parsing: try row.bytes(2))
         var summary = SessionSummary(
             id: SessionID(unchecked: try row.text(0)), createdAt: Timestamp(milliseconds: try row.integer(1)),
             totals: stored.totals, settings: stored.settings)
+        summary.owner = Owner(tenantID: try row.text(4), userID: try row.text(5))
         summary.tier = try row.bool(3) ? .archived : .hot
         return summary
     }

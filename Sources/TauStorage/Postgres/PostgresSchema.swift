@@ -7,7 +7,10 @@ package enum PostgresSchema {
         package var statements: [String]
     }
 
-    package static let steps = [Step(version: 1, name: "sessions and runs", statements: first)]
+    package static let steps = [
+        Step(version: 1, name: "sessions and runs", statements: first),
+        Step(version: 2, name: "users and keys", statements: second),
+    ]
 
     /// Times are milliseconds since 1970, as in session files; `expires_at` and the like are the database's own.
     private static let first = [
@@ -129,5 +132,40 @@ package enum PostgresSchema {
         END
         $$
         """,
+    ]
+
+    private static let second = [
+        """
+        CREATE TABLE users (
+            tenant text COLLATE "C" NOT NULL,
+            id text COLLATE "C" NOT NULL,
+            role text NOT NULL,
+            is_disabled boolean NOT NULL,
+            created_at bigint NOT NULL,
+            PRIMARY KEY (tenant, id)
+        )
+        """,
+        """
+        CREATE TABLE api_keys (
+            id text COLLATE "C" PRIMARY KEY,
+            tenant text COLLATE "C" NOT NULL,
+            user_id text COLLATE "C" NOT NULL,
+            name text,
+            scopes text NOT NULL,
+            digest text NOT NULL,
+            created_at bigint NOT NULL,
+            last_used_at bigint,
+            expires_at bigint,
+            revoked_at bigint
+        )
+        """,
+        "CREATE INDEX api_keys_by_user ON api_keys (tenant, user_id)",
+        // The sessions of the one who runs the servers have the name that their key has.
+        "ALTER TABLE sessions ALTER COLUMN user_id SET DEFAULT 'admin'",
+        "UPDATE sessions SET user_id = 'admin' WHERE tenant = 'default' AND user_id = 'local'",
+        // Lists are an owner's.
+        "DROP INDEX sessions_by_owner",
+        "CREATE INDEX sessions_of_owner_by_change ON sessions (tenant, user_id, updated_at, public_id)",
+        "CREATE INDEX sessions_of_owner_by_creation ON sessions (tenant, user_id, created_at, public_id)",
     ]
 }

@@ -49,10 +49,10 @@ package final class PostgresSessionStore: SessionStore {
 
     // MARK: Writing
 
-    package func create(_ file: SessionFile) async throws(StoreError) {
+    package func create(_ file: SessionFile, owner: Owner) async throws(StoreError) {
         let id = file.header.id
         try await servers.register()
-        let statements = SessionCreation(file, server: servers.id).statements
+        let statements = SessionCreation(file, owner: owner, server: servers.id).statements
         let results = try await storing { () throws(PostgresError) in
             try await pool.run(statements, isAtomic: true)
         }
@@ -145,6 +145,17 @@ package final class PostgresSessionStore: SessionStore {
         }
         guard let extent else { throw StoreError(.notFound, "there is no session \(id)") }
         return extent
+    }
+
+    package func owner(of id: SessionID) async throws(StoreError) -> Owner? {
+        let statement = PostgresStatement(
+            "SELECT tenant, user_id FROM sessions WHERE id = $1 AND public_id = $2",
+            [.uuid(id.uuid), .utf8(EntryRows.text(id.rawValue))])
+        return try await storing { () throws(PostgresError) in
+            try await pool.query(statement, isRepeatable: true).rows.first.map { row throws(PostgresError) in
+                Owner(tenantID: try row.text(0), userID: try row.text(1))
+            }
+        }
     }
 
     package func summary(of id: SessionID) async throws(StoreError) -> SessionSummary {

@@ -10,6 +10,7 @@ package final class PostgresStorage: Sendable {
     package let sessions: PostgresSessionStore
     package let runs: PostgresRunStore
     package let peers: PostgresPeers
+    package let accounts: PostgresAccounts
     package var archive: (any SessionArchive)? { sessions.archive }
     private let pool: PostgresPool
     private let reading: ReadPool
@@ -51,6 +52,7 @@ package final class PostgresStorage: Sendable {
             settings: settings, logger: logger)
         peers = PostgresPeers(
             settings: settings, pool: pool, servers: servers, sessions: sessions, messages: messages, logger: logger)
+        accounts = PostgresAccounts(pool: pool)
         runs = PostgresRunStore(pool: pool, writer: writer, servers: servers)
     }
 

@@ -8,7 +8,7 @@ struct SessionCreation {
     private static let linesPerStatement = 5000
     private static let bytesPerStatement = 8 << 20
 
-    init(_ file: SessionFile, server: [UInt8]) {
+    init(_ file: SessionFile, owner: Owner, server: [UInt8]) {
         let session = file.header.id.uuid
         let time = file.header.timestamp.milliseconds
         let lines = Lines(of: file)
@@ -16,12 +16,13 @@ struct SessionCreation {
         let first = [
             PostgresStatement(
                 """
-                INSERT INTO sessions (id, public_id, header, created_at, updated_at, totals)
-                VALUES ($1, $2, $3, $4, $4, $5)
+                INSERT INTO sessions (id, public_id, header, created_at, updated_at, totals, tenant, user_id)
+                VALUES ($1, $2, $3, $4, $4, $5, $6, $7)
                 """,
                 [
                     .uuid(session), .text(file.header.id.rawValue), .utf8(Array(file.header.line)), .integer(time),
-                    .utf8(StoredTotals().serialized),
+                    .utf8(StoredTotals().serialized), .utf8(EntryRows.text(owner.tenantID)),
+                    .utf8(EntryRows.text(owner.userID)),
                 ]),
             PostgresStatement(
                 """

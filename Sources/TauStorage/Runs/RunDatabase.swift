@@ -1,5 +1,4 @@
 internal import GRDB
-internal import Glibc
 package import Logging
 internal import Synchronization
 package import TauCore
@@ -16,30 +15,30 @@ package final class RunDatabase: RunStore {
         var isWriting = false
     }
 
-    private let path: String
     /// Records of ended runs that are kept (`runs.recorded`).
     private let maxRecords: Int
     private let threads: BlockingThreads
     private let logger: Logger
     private let state = Mutex(State())
-    /// Opened when it is first needed, by a thread that may wait.
-    private let opened = Mutex<Opened?>(nil)
+    private let file: DatabaseFile
+    private let writesSinceCleaning = Mutex(0)
 
-    private struct Opened {
-        let queue: DatabaseQueue
-        var writesSinceCleaning = 0
-    }
-
-    /// The layout below; a file of a later one is not touched.
-    private static let version = 1
     private static let writesBetweenCleanings = 500
 
     package init(path: String, maxRecords: Int = 10_000, threads: BlockingThreads, logger: Logger) {
-        self.path = path
         self.maxRecords = maxRecords
         self.threads = threads
         self.logger = logger
+        file = DatabaseFile(
+            path: path, name: "runs.sqlite, the record of runs,", layouts: [Self.layout], threads: threads)
     }
+
+    private static let layout = """
+        CREATE TABLE runs (id TEXT PRIMARY KEY, session TEXT NOT NULL, is_final INTEGER NOT NULL,
+            record TEXT NOT NULL) WITHOUT ROWID;
+        CREATE INDEX runs_by_session ON runs (session, id);
+        CREATE INDEX runs_unfinished ON runs (id) WHERE NOT is_final;
+        """
 
     // MARK: Writing
 
@@ -95,8 +94,8 @@ package final class RunDatabase: RunStore {
 
     private func write(_ records: [RunRecord], isDurable: Bool) throws(StoreError) {
         guard !records.isEmpty else { return }
-        try withDatabase { opened in
-            try opened.queue.writeWithoutTransaction { db in
+        try file.use { queue in
+            try queue.writeWithoutTransaction { db in
                 // Without it a power cut may take the last transactions; the file stays whole.
                 try db.execute(sql: "PRAGMA synchronous = \(isDurable ? "FULL" : "NORMAL")")
                 try db.inTransaction {
@@ -104,16 +103,23 @@ package final class RunDatabase: RunStore {
                     return .commit
                 }
             }
-            opened.writesSinceCleaning += records.count
-            guard opened.writesSinceCleaning >= Self.writesBetweenCleanings else { return }
-            opened.writesSinceCleaning = 0
-            try opened.queue.write { [maxRecords] db in
+            guard isCleaningDue(after: records.count) else { return }
+            try queue.write { [maxRecords] db in
                 try db.execute(
                     sql: """
                         DELETE FROM runs WHERE is_final AND id <= (
                             SELECT id FROM runs WHERE is_final ORDER BY id DESC LIMIT 1 OFFSET ?)
                         """, arguments: [maxRecords])
             }
+        }
+    }
+
+    private func isCleaningDue(after count: Int) -> Bool {
+        writesSinceCleaning.withLock { writes in
+            writes += count
+            guard writes >= Self.writesBetweenCleanings else { return false }
+            writes = 0
+            return true
         }
     }
 
@@ -128,10 +134,8 @@ package final class RunDatabase: RunStore {
 
     package func removeRecords(of session: SessionID) async throws(StoreError) {
         try await flush()
-        try await onThread { opened in
-            try opened.queue.write { db in
-                try db.execute(sql: "DELETE FROM runs WHERE session = ?", arguments: [session.rawValue])
-            }
+        try await file.write { db in
+            try db.execute(sql: "DELETE FROM runs WHERE session = ?", arguments: [session.rawValue])
         }
     }
 
@@ -148,16 +152,14 @@ package final class RunDatabase: RunStore {
 
     package func unfinishedRecords() async throws(StoreError) -> [RunRecord] {
         // No file, no runs: a first start need not make one.
-        guard access(path, F_OK) == 0 else { return [] }
+        guard file.exists else { return [] }
         return try await records("WHERE NOT is_final ORDER BY id", [])
     }
 
     private func records(_ condition: String, _ arguments: StatementArguments) async throws(StoreError) -> [RunRecord] {
         try await flush()
-        return try await onThread { opened in
-            try opened.queue.read { db in
-                try String.fetchAll(db, sql: "SELECT record FROM runs \(condition)", arguments: arguments)
-            }
+        return try await file.read { db in
+            try String.fetchAll(db, sql: "SELECT record FROM runs \(condition)", arguments: arguments)
         }.compactMap { text in RunRecord(json: try? JSONValue(parsing: text.utf8)) }
     }
 
@@ -166,64 +168,6 @@ package final class RunDatabase: RunStore {
     /// Writes what is left and closes the file.
     package func close() async throws(StoreError) {
         try await flush()
-        try await threads.run { () throws(StoreError) in
-            let queue = self.opened.withLock { opened in
-                defer { opened = nil }
-                return opened?.queue
-            }
-            do { try queue?.close() } catch { throw self.storeError(error) }
-        }
-    }
-
-    private func onThread<Value: Sendable>(
-        _ body: @escaping @Sendable (inout Opened) throws -> Value
-    ) async throws(StoreError) -> Value {
-        try await threads.run { () throws(StoreError) in try self.withDatabase(body) }
-    }
-
-    private func withDatabase<Value: Sendable>(
-        _ body: (inout Opened) throws -> Value
-    ) throws(StoreError) -> Value {
-        let result: Result<Value, any Error> = opened.withLock { opened in
-            Result {
-                var database = try opened ?? Opened(queue: open())
-                defer { opened = database }
-                return try body(&database)
-            }
-        }
-        do { return try result.get() } catch { throw storeError(error) }
-    }
-
-    private func storeError(_ error: any Error) -> StoreError {
-        (error as? StoreError) ?? StoreError(.unavailable, "\(path), the record of runs, cannot be used: \(error)")
-    }
-
-    private func open() throws -> DatabaseQueue {
-        let file = Glibc.open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0o600)
-        guard file >= 0, fchmod(file, 0o600) == 0 else { throw StoreError.system("open of the record of runs") }
-        Glibc.close(file)
-        var configuration = Configuration()
-        configuration.busyMode = .timeout(10)
-        configuration.journalMode = .wal
-        configuration.prepareDatabase { db in
-            try db.execute(sql: "PRAGMA cache_size = -256; PRAGMA journal_size_limit = 4194304")
-        }
-        let queue = try DatabaseQueue(path: path, configuration: configuration)
-        try queue.write { db in
-            let found = try Int.fetchOne(db, sql: "PRAGMA user_version") ?? 0
-            guard found != Self.version else { return }
-            guard found == 0 else {
-                throw StoreError(.unavailable, "\(path) is of a later version of Tau (layout \(found))")
-            }
-            try db.execute(
-                sql: """
-                    CREATE TABLE runs (id TEXT PRIMARY KEY, session TEXT NOT NULL, is_final INTEGER NOT NULL,
-                        record TEXT NOT NULL) WITHOUT ROWID;
-                    CREATE INDEX runs_by_session ON runs (session, id);
-                    CREATE INDEX runs_unfinished ON runs (id) WHERE NOT is_final;
-                    PRAGMA user_version = \(Self.version);
-                    """)
-        }
-        return queue
+        try await threads.run { () throws(StoreError) in try self.file.close() }
     }
 }

@@ -70,7 +70,7 @@ private struct BenchTool: Tool {
 private struct BenchSessionStore: SessionStore {
     private static let unsupported = StoreError(.unavailable, "not a part of this measurement")
 
-    func create(_ file: SessionFile) async throws(StoreError) {}
+    func create(_ file: SessionFile, owner: Owner) async throws(StoreError) {}
     func open(_ id: SessionID) async throws(StoreError) -> SessionFile { throw Self.unsupported }
     func read(_ id: SessionID) async throws(StoreError) -> SessionFile { throw Self.unsupported }
     func append(

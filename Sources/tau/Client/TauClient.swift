@@ -112,9 +112,9 @@ struct TauClient: Sendable {
         return answer.isEmpty ? .null : try await talking { try JSONValue(parsing: answer) }
     }
 
-    /// A call for which a model works, which may take its time.
-    func callModel(_ path: String, _ body: JSONValue) async throws -> JSONValue {
-        let answer = try await call("POST", path, bytes: body.serialized, within: nil)
+    /// A call that may take its time, because a model works for it, or much is to be done.
+    func callPatiently(_ method: String, _ path: String, _ body: JSONValue? = nil) async throws -> JSONValue {
+        let answer = try await call(method, path, bytes: body?.serialized, within: nil)
         return try await talking { try JSONValue(parsing: answer) }
     }
 

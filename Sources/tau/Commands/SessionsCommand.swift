@@ -76,10 +76,7 @@ struct SessionsCommand: AsyncParsableCommand {
         private static let titles = columns("ID", "UPDATED", "ENTRIES", "COST", "NAME")
 
         private static func columns(_ columns: String..., widths: [Int] = [36, 16, 14, 10, 0]) -> String {
-            let padded = zip(columns, widths).map { text, width in
-                text + String(repeating: " ", count: max(0, width - text.count))
-            }
-            return padded.joined(separator: "  ")
+            Terminal.columns(columns, widths: widths)
         }
     }
 

@@ -83,17 +83,12 @@ struct SessionsDeleteCommand: AsyncParsableCommand {
     var yes = false
 
     func run() async throws {
-        try await ClientOptions.reporting { try confirm() }
+        try await ClientOptions.reporting {
+            let what = ids.count == 1 ? "session \(ids[0])" : "\(ids.count) sessions"
+            try Terminal.confirm("Delete \(what) for good?", isConfirmed: yes)
+        }
         try await client.run { client in
             for id in ids { _ = try await client.call("DELETE", TauClient.path(ofSession: id)) }
         }
-    }
-
-    private func confirm() throws {
-        guard !yes else { return }
-        guard Terminal.inputIsTerminal else { throw ClientError(.usage, "--yes is needed where nobody can be asked") }
-        Terminal.noteWithoutEnd(
-            "Delete \(ids.count == 1 ? "session \(ids[0])" : "\(ids.count) sessions") for good? [y/N] ")
-        guard let answer = readLine(), ["y", "yes"].contains(answer.lowercased()) else { throw ExitCode(1) }
     }
 }

@@ -41,7 +41,8 @@ struct SessionsBranchCommand: AsyncParsableCommand {
                 .init(key: "summarize", value: .bool(summarize)),
             ])
             if let instructions { fields.update("instructions", to: .string(instructions)) }
-            let session = try await client.callModel("\(TauClient.path(ofSession: id))/branch", .object(fields))
+            let session = try await client.callPatiently(
+                "POST", "\(TauClient.path(ofSession: id))/branch", .object(fields))
             if json { return Terminal.writeJSON(session) }
             print("The next message follows \(Terminal.line(session["leafId"]?.string ?? "the beginning", 64)).")
         }
@@ -167,7 +168,7 @@ struct SessionsCompactCommand: AsyncParsableCommand {
     func run() async throws {
         try await client.runPatiently { client in
             let fields: JSONValue = instructions.map { ["instructions": .string($0)] } ?? [:]
-            let entry = try await client.callModel("\(TauClient.path(ofSession: id))/compact", fields)
+            let entry = try await client.callPatiently("POST", "\(TauClient.path(ofSession: id))/compact", fields)
             if json { return Terminal.writeJSON(entry) }
             print(Terminal.harmless(entry["summary"]?.string ?? ""))
         }

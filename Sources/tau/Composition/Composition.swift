@@ -18,7 +18,7 @@ struct Composition {
     let configuration: ServerConfiguration
     let logger: Logger
     let agent: Agent
-    let authenticator: AdminKey
+    let authenticator: KeyAuthenticator
     /// The admin key, if it was not configured but lies in the data directory.
     let keyFile: String?
 
@@ -31,7 +31,7 @@ struct Composition {
                 key: "data.dir", problem: "\(configuration.dataDirectory) cannot be made: \(error.reason)")
         }
         let keyFile = configuration.adminKey == nil ? configuration.adminKeyPath : nil
-        let authenticator = try AdminKey(configuration.adminKey ?? AdminKey.load(path: configuration.adminKeyPath))
+        let adminKey = try AdminKey(configuration.adminKey ?? AdminKey.load(path: configuration.adminKeyPath))
         let models: AgentModels
         do throws(ProvidersConfigurationError) {
             models = try AgentModels(configuration.providers, logger: logger)
@@ -46,6 +46,9 @@ struct Composition {
                 storage: storage, models: models, tools: try await tools,
                 systemPrompt: configuration.systemPrompt, limits: configuration.runtime,
                 environment: .process(logger: logger))
+            let authenticator = KeyAuthenticator(
+                adminKey: adminKey, accounts: agent.accounts, limits: configuration.limits.keys, now: now,
+                uptime: LimitsConfiguration.uptimeMilliseconds)
             return Composition(
                 configuration: configuration, logger: logger, agent: agent, authenticator: authenticator,
                 keyFile: keyFile)
@@ -94,9 +97,13 @@ struct Composition {
         edge.storagePart = configuration.postgres == nil ? "disk" : "database"
         let server = EdgeServer(
             runtime: agent.runtime, authenticator: authenticator, host: configuration.host, port: configuration.port,
-            configuration: edge, logger: logger, onListening: onListening)
+            administration: administration, configuration: edge, logger: logger, onListening: onListening)
         // Stopped from the last to the first: new work is refused, connections end, runs finish.
-        let services: [any Service] = agent.services + [server, DrainService(runtime: agent.runtime)]
+        let services: [any Service] =
+            agent.services + [
+                KeyUseService(authenticator: authenticator, logger: logger), server,
+                DrainService(runtime: agent.runtime),
+            ]
         var group = ServiceGroupConfiguration(
             services: services.map { .init(service: $0) }, gracefulShutdownSignals: signals, logger: logger)
         if let stop {
@@ -117,6 +124,17 @@ struct Composition {
         try result.get()
     }
 
+    private var administration: Administration? {
+        agent.accounts.map { accounts in
+            Administration(accounts: accounts) {
+                let key = APIKeyText.generate()
+                return Administration.NewKey(text: key.text, id: key.id, digest: key.digest)
+            } noteChange: { [authenticator] in
+                authenticator.forgetKnown()
+            }
+        }
+    }
+
     // MARK: Parts
 
     static let now: @Sendable () -> Timestamp = { Timestamp(milliseconds: wallClockMilliseconds()) }
@@ -133,6 +151,31 @@ private struct StopService: Service {
     let stop: @Sendable () async -> Void
 
     func run() async { await stop() }
+}
+
+/// Writes down when keys were last used, now and then and at the end.
+private struct KeyUseService: Service {
+    let authenticator: KeyAuthenticator
+    let logger: Logger
+
+    private static let interval = Duration.seconds(10)
+
+    func run() async throws {
+        await cancelWhenGracefulShutdown {
+            while !Task.isCancelled {
+                try? await Task.sleep(for: Self.interval)
+                await flush()
+            }
+        }
+    }
+
+    private func flush() async {
+        do throws(StoreError) {
+            try await authenticator.flushUses()
+        } catch {
+            logger.warning("the last uses of keys were not written down", metadata: ["reason": "\(error)"])
+        }
+    }
 }
 
 /// Refuses new work as soon as the shutdown begins. It stands last, so it is stopped first.

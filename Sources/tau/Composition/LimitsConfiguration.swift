@@ -20,6 +20,8 @@ struct LimitsConfiguration: Sendable {
     var maxSubjects = 100_000
     /// Milliseconds that a question to Redis may cost.
     var redisMilliseconds = 50
+    /// What is remembered of keys.
+    var keys = KeyAuthenticator.Limits()
 
     mutating func apply(_ settings: Settings) throws {
         requests = try settings.integer("limits.requests", 0...1_000_000_000) ?? requests
@@ -28,15 +30,15 @@ struct LimitsConfiguration: Sendable {
         failures = try settings.integer("limits.failures", 0...1_000_000_000) ?? failures
         localShare = try settings.number("limits.localShare", 0.001...1) ?? localShare
         maxSubjects = try settings.integer("limits.maxSubjects", 100...100_000_000) ?? maxSubjects
+        keys.keepMilliseconds =
+            try settings.integer("auth.keyCacheMs", 0...5000).map(Int64.init) ?? keys.keepMilliseconds
+        keys.maxKeys = try settings.integer("auth.maxCachedKeys", 100...10_000_000) ?? keys.maxKeys
         redisMilliseconds = try settings.integer("limits.redisTimeoutMs", 1...60_000) ?? redisMilliseconds
     }
 
     /// The limits, counted in Redis for all servers together where there is one.
     func make(_ redis: RedisClient?, logger: Logger) -> RateLimits {
-        let local = MemoryRateLimiter(maxSubjects: maxSubjects) {
-            let time = ContinuousClock.now - Self.start
-            return time.components.seconds * 1_000_000_000 + time.components.attoseconds / 1_000_000_000
-        }
+        let local = MemoryRateLimiter(maxSubjects: maxSubjects, now: Self.uptimeNanoseconds)
         var limits = RateLimits(limiter: local)
         if let redis {
             var patience = OptionalRedis.Limits()
@@ -55,6 +57,13 @@ struct LimitsConfiguration: Sendable {
     }
 
     private static let start = ContinuousClock.now
+
+    private static let uptimeNanoseconds: @Sendable () -> Int64 = {
+        let time = ContinuousClock.now - start
+        return time.components.seconds * 1_000_000_000 + time.components.attoseconds / 1_000_000_000
+    }
+
+    static let uptimeMilliseconds: @Sendable () -> Int64 = { uptimeNanoseconds() / 1_000_000 }
 
     private func policy(_ name: String, _ requests: Int) -> RatePolicy? {
         requests == 0 ? nil : RatePolicy(name: name, requests: requests, windowSeconds: windowSeconds)

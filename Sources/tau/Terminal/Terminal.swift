@@ -1,3 +1,4 @@
+internal import ArgumentParser
 internal import Glibc
 internal import TauCore
 internal import TauSystem
@@ -80,6 +81,22 @@ enum Terminal {
         case 0x00...0x1F, 0x7F...0x9F, 0x202A...0x202E, 0x2066...0x2069: true
         default: false
         }
+    }
+
+    /// A line of a table.
+    static func columns(_ columns: [String], widths: [Int]) -> String {
+        let padded = zip(columns, widths).map { text, width in
+            text + String(repeating: " ", count: max(0, width - text.count))
+        }
+        return padded.joined(separator: "  ")
+    }
+
+    /// Asks before something is gone for good; ends the command where the answer is no.
+    static func confirm(_ question: String, isConfirmed: Bool) throws {
+        guard !isConfirmed else { return }
+        guard inputIsTerminal else { throw ClientError(.usage, "--yes is needed where nobody can be asked") }
+        noteWithoutEnd("\(question) [y/N] ")
+        guard let answer = Swift.readLine(), ["y", "yes"].contains(answer.lowercased()) else { throw ExitCode(1) }
     }
 
     /// The beginning of a text, on one harmless line.

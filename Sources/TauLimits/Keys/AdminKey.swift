@@ -1,9 +1,8 @@
 internal import Crypto
 internal import Glibc
-package import TauCore
 
-/// The one key of a server that has no users yet: whoever has it may do everything.
-package struct AdminKey: Authenticator {
+/// The server's own key: whoever has it may do everything.
+package struct AdminKey: Sendable {
     /// Why a key file could not be used.
     package enum Failure: Error, CustomStringConvertible {
         case unusableFile(path: String, reason: String)
@@ -21,7 +20,6 @@ package struct AdminKey: Authenticator {
     package static let minimumBytes = 16
 
     private let digest: SHA256.Digest
-    private let principal = Principal(tenantID: "default", userID: "admin")
 
     /// Only the key's hash is kept.
     package init(_ key: String) throws(Failure) {
@@ -29,10 +27,8 @@ package struct AdminKey: Authenticator {
         digest = SHA256.hash(data: Array(key.utf8))
     }
 
-    package func principal(forBearer token: String) async -> Principal? {
-        // Digests are compared in constant time.
-        SHA256.hash(data: Array(token.utf8)) == digest ? principal : nil
-    }
+    /// Digests are compared in constant time.
+    package func matches(_ token: String) -> Bool { SHA256.hash(data: Array(token.utf8)) == digest }
 
     /// A new key: `tau_` and 256 random bits.
     package static func generate() -> String {

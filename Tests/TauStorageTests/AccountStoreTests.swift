@@ -1,0 +1,54 @@
+import TauCore
+import TauSystem
+import TauTestKit
+import Testing
+
+@testable import TauStorage
+
+@Suite(.ownThreads, .timeLimit(.minutes(2))) struct AccountStoreTests {
+    @Test(arguments: AccountStoreContract.promises.indices)
+    func `a file keeps the promises of an account store`(_ index: Int) async throws {
+        let directory = try StoreDirectory()
+        let stores = (0..<2).map { _ in
+            AccountDatabase(path: directory.accountsPath, threads: BlockingThreads(count: 2))
+        }
+        try await Self.check(index, stores[0], stores[1])
+        for store in stores { try store.close() }
+    }
+
+    @Test(arguments: AccountStoreContract.promises.indices)
+    func `a database keeps the promises of an account store`(_ index: Int) async throws {
+        let database = try await TestDatabase()
+        let first = try await database.storage()
+        let second = try await database.storage()
+        try await Self.check(index, first.accounts, second.accounts)
+        try await first.close()
+        try await second.close()
+    }
+
+    private static func check(_ index: Int, _ first: any AccountStore, _ second: any AccountStore) async throws {
+        let promise = AccountStoreContract.promises[index]
+        do {
+            try await promise.check(AccountStoreContract(store: first, second: second))
+        } catch let broken as BrokenPromise {
+            Issue.record("\(promise.name): \(broken)")
+        }
+    }
+
+    @Test func `what is named for nobody is the one's who runs the process, and needs no file`() async throws {
+        let directory = try StoreDirectory()
+        let accounts = AccountDatabase(path: directory.accountsPath, threads: BlockingThreads(count: 1))
+        let id = SessionID(unchecked: "s")
+        #expect(try accounts.owner(of: id) == .local)
+        try accounts.setOwner(.local, of: id)
+        #expect(try await accounts.key("unknown") == nil)
+        #expect(!accounts.hasOwners)
+        let alice = Owner(tenantID: "acme", userID: "alice")
+        try accounts.setOwner(alice, of: id)
+        #expect(try accounts.owner(of: id) == alice)
+        // The one before is forgotten, whoever comes.
+        try accounts.setOwner(.local, of: id)
+        #expect(try accounts.owner(of: id) == .local)
+        try accounts.close()
+    }
+}
