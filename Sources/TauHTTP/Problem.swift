@@ -88,6 +88,7 @@ struct Problem: Error, Sendable {
         case .draining: self.init(.draining, error.message, retryAfter: 5)
         case .storageUnavailable: self.init(.storageUnavailable, error.message, retryAfter: 5)
         case .modelUnavailable: self.init(.modelUnavailable, error.message)
+        case .budgetExceeded: self.init(.budgetExceeded, error.message)
         case .overloaded: self.init(.rateLimited, error.message, retryAfter: 1)
         }
         errors = error.details

@@ -17,18 +17,21 @@ public final class Agent: Sendable {
 
     /// Puts the parts together, and takes up runs that an earlier process has left waiting. Must be closed with `close`.
     ///
+    /// `budgets` bound what owners may use of models; what they have used is in the ledger with or without.
     /// `environment` is for tests: the clock, the ids. Throws what the storage says if it cannot be read, and
     /// what is wrong with a tool.
     public init(
         storage: AgentStorage, models: AgentModels, tools: AgentTools = .none, systemPrompt: String? = nil,
-        limits: RuntimeLimits = RuntimeLimits(), environment: RuntimeEnvironment
+        limits: RuntimeLimits = RuntimeLimits(), budgets: BudgetSettings = BudgetSettings(),
+        environment: RuntimeEnvironment
     ) async throws {
         self.storage = storage
         self.models = models
         logger = environment.logger
         runtime = try AgentRuntime(
             store: storage.sessions, runs: storage.runs, peers: storage.peers, archive: storage.archive,
-            models: models.catalog, tools: tools.catalog,
+            ledger: storage.ledger, budgets: budgets, models: models.catalog,
+            tools: tools.catalog,
             environment: environment, limits: limits, defaultSystemPrompt: systemPrompt)
         do {
             try await runtime.resume()

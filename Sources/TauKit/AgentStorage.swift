@@ -13,6 +13,8 @@ public struct AgentStorage: Sendable {
     let archive: (any SessionArchive)?
     /// Users and keys, where there may be more than one user.
     package let accounts: (any AccountStore)?
+    /// What was used of models, and what is set aside.
+    package let ledger: (any Ledger)?
     /// Works until its task is cancelled.
     let maintain: @Sendable () async -> Void
     private let sync: @Sendable () async throws(StoreError) -> Void
@@ -28,6 +30,7 @@ public struct AgentStorage: Sendable {
         peers = nil
         archive = nil
         accounts = nil
+        ledger = nil
         maintain = {}
         sync = { () throws(StoreError) in }
         end = { () throws(StoreError) in }
@@ -39,6 +42,7 @@ public struct AgentStorage: Sendable {
         peers = nil
         archive = nil
         accounts = storage.accounts
+        ledger = storage.accounts.ledger
         maintain = { await storage.sessions.maintain(checkpointSeconds: storage.settings.checkpointSeconds) }
         sync = { () throws(StoreError) in try await storage.sessions.checkpoint() }
         end = { () throws(StoreError) in
@@ -53,6 +57,7 @@ public struct AgentStorage: Sendable {
         peers = storage.peers
         archive = storage.archive
         accounts = storage.accounts
+        ledger = storage.ledger
         maintain = { await storage.maintain() }
         sync = { () throws(StoreError) in }
         end = { () throws(StoreError) in try await storage.close() }
@@ -117,7 +122,7 @@ package struct JSONLStorage: Sendable {
         let threads = BlockingThreads(count: settings.threads)
         var journal = JournalLimits()
         journal.maxBytes = settings.journalBytes
-        accounts = AccountDatabase(path: directory + "/accounts.sqlite", threads: threads)
+        accounts = AccountDatabase(path: directory + "/accounts.sqlite", threads: threads, logger: logger)
         sessions = try JSONLSessionStore(
             directory: directory + "/sessions", catalog: directory + "/catalog.sqlite", accounts: accounts,
             limits: SessionFile.Limits(maxLineBytes: settings.maxLineBytes), journalLimits: journal, threads: threads,

@@ -74,7 +74,7 @@ extension AgentRuntime {
     ) throws(RuntimeError) {
         let selection = ModelSelection(
             model: try resolve(record.run.model), fallbacks: suspension.fallbacks.compactMap(models.model))
-        let route = try route(selection, for: session.owner, hasBudget: suspension.maxCost != nil)
+        let route = try route(selection, for: session, hasBudget: suspension.maxCost != nil)
         let run = ActiveRun(record, limits: limits)
         try register(run)
         let context = makeContext(

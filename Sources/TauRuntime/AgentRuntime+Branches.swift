@@ -112,7 +112,7 @@ extension AgentRuntime {
         } else {
             selection = try chooseModel(.automatic, settings, prompt) { 0 }
         }
-        let route = try route(selection, for: session.owner, hasBudget: false)
+        let route = try route(selection, for: session, hasBudget: false)
         return Summarizer(model: route.model, provider: route.provider, limits: limits, environment: environment)
     }
 
@@ -122,6 +122,7 @@ extension AgentRuntime {
         do throws(ProviderError) {
             return try await body()
         } catch {
+            if error.code == .budgetExceeded { throw RuntimeError(.budgetExceeded, error.message) }
             throw RuntimeError(.modelUnavailable, "The model made no summary: \(error.message)")
         }
     }

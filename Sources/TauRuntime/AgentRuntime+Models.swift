@@ -38,8 +38,10 @@ extension AgentRuntime {
 
     /// The selected model and those that take over from it, each with its provider behind its gate.
     func route(
-        _ selection: ModelSelection, for owner: Owner, hasBudget: Bool
+        _ selection: ModelSelection, for session: LiveSession, keyID: String? = nil, hasBudget: Bool
     ) throws(RuntimeError) -> ModelRoute {
+        let hasBudget = hasBudget || budgets?.countsMoney == true
+        let payer = Payer(owner: session.owner, keyID: keyID, sessionID: session.id)
         guard let provider = models.provider(named: selection.model.reference.provider) else {
             throw RuntimeError(
                 .modelUnavailable, "Nobody speaks to \(selection.model.reference): its provider is not configured.")
@@ -53,10 +55,35 @@ extension AgentRuntime {
         let fallbacks = selection.fallbacks.compactMap { model -> ModelRoute? in
             guard !hasBudget || model.prices != nil, let provider = models.provider(named: model.reference.provider)
             else { return nil }
-            return ModelRoute(model: model, provider: gates.guarded(provider, for: owner))
+            return ModelRoute(model: model, provider: guarded(provider, for: payer))
         }
         return ModelRoute(
-            model: selection.model, provider: gates.guarded(provider, for: owner), fallbacks: fallbacks)
+            model: selection.model, provider: guarded(provider, for: payer), fallbacks: fallbacks)
+    }
+
+    /// The provider behind its gate; behind that, what a call may use is set aside.
+    private func guarded(_ provider: any ModelProvider, for payer: Payer) -> any ModelProvider {
+        let budgeted = budgets.map {
+            BudgetedProvider(inner: provider, budgets: $0, payer: payer, environment: environment)
+        }
+        return gates.guarded(budgeted ?? provider, for: payer.owner)
+    }
+
+    /// Refuses a message whose first model call no budget has room for.
+    func requireBudget(
+        for payer: Payer, _ model: ModelDescription, promptTokens: Int
+    ) async throws(RuntimeError) {
+        guard let budgets else { return }
+        let request = budgets.request(
+            "", for: payer, model, promptTokens: promptTokens, answerTokens: model.maxOutputTokens,
+            at: environment.now())
+        guard !request.accounts.isEmpty else { return }
+        let states = try await storing { () throws(StoreError) in
+            try await budgets.ledger.states(of: request.accounts.map(\.id))
+        }
+        if case .refused(let account, _) = LedgerBook.outcome(of: request, states) {
+            throw RuntimeError(.budgetExceeded, account.exhaustion)
+        }
     }
 
     /// The tools that a model is told of on a branch.

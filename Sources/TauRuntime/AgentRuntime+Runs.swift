@@ -15,10 +15,13 @@ public struct RunRequest: Sendable {
     /// US dollars.
     public var maxCost: Double?
     public var ifBusy: IfBusy
+    /// The API key that is charged beside the session's owner.
+    public var keyID: String?
 
     public init(
         content: [ContentBlock], parentID: EntryID? = nil, model: ModelChoice = .session,
-        thinkingLevel: ThinkingLevel? = nil, maxTurns: Int? = nil, maxCost: Double? = nil, ifBusy: IfBusy = .reject
+        thinkingLevel: ThinkingLevel? = nil, maxTurns: Int? = nil, maxCost: Double? = nil, ifBusy: IfBusy = .reject,
+        keyID: String? = nil
     ) {
         self.content = content
         self.parentID = parentID
@@ -27,6 +30,7 @@ public struct RunRequest: Sendable {
         self.maxTurns = maxTurns
         self.maxCost = maxCost
         self.ifBusy = ifBusy
+        self.keyID = keyID
     }
 }
 
@@ -96,7 +100,8 @@ extension AgentRuntime {
                 of: request.parentID == nil ? session.context() : session.read { $0.context(of: leaf) })
         }
         let maxCost = [request.maxCost, limits.maxCost].compactMap(\.self).min()
-        let route = try route(selection, for: session.owner, hasBudget: maxCost != nil)
+        let route = try route(selection, for: session, keyID: request.keyID, hasBudget: maxCost != nil)
+        try await requireBudget(for: request, in: session, selection.model, definitions)
         let model = selection.model.reference
         let level = request.thinkingLevel ?? ThinkingLevel(rawValue: settings.thinkingLevel) ?? .off
 
@@ -136,6 +141,20 @@ extension AgentRuntime {
             runs.note(run.record)
             throw error
         }
+    }
+
+    private func requireBudget(
+        for request: RunRequest, in session: LiveSession, _ model: ModelDescription, _ tools: [ToolDefinition]
+    ) async throws(RuntimeError) {
+        guard budgets != nil else { return }
+        let branch = request.parentID == nil ? session.context() : session.read { $0.context(of: request.parentID) }
+        let conversation = Conversation(branch)
+        let call = ModelRequest(
+            model: model, systemPrompt: conversation.systemPrompt ?? defaultSystemPrompt,
+            messages: conversation.messages, tools: tools, sessionID: session.id)
+        try await requireBudget(
+            for: Payer(owner: session.owner, keyID: request.keyID, sessionID: session.id), model,
+            promptTokens: TokenEstimate.bound(of: call) + TokenEstimate.bound(of: request.content))
     }
 
     func register(_ run: ActiveRun) throws(RuntimeError) {

@@ -14,6 +14,7 @@ public final class AgentRuntime: Sendable {
     let runs: any RunStore
     let peers: (any PeerServers)?
     let archive: (any SessionArchive)?
+    let budgets: Budgets?
     let registry: RunRegistry
     let gates: ModelGates
     /// By tool name.
@@ -23,11 +24,14 @@ public final class AgentRuntime: Sendable {
     let defaultSystemPrompt: String?
     private let draining = Mutex(false)
 
+    /// With a ledger all that is used of models is written down, and the budgets bound it.
+    ///
     /// Throws `invalidArguments` if a tool's parameters are not a schema that calls can be checked against, or two tools
     /// have one name.
     public init(
         store: any SessionStore, runs: any RunStore, peers: (any PeerServers)? = nil,
-        archive: (any SessionArchive)? = nil, models: any ModelCatalog, tools: any ToolCatalog,
+        archive: (any SessionArchive)? = nil, ledger: (any Ledger)? = nil, budgets: BudgetSettings = BudgetSettings(),
+        models: any ModelCatalog, tools: any ToolCatalog,
         environment: RuntimeEnvironment,
         limits: RuntimeLimits = RuntimeLimits(), defaultSystemPrompt: String?
     ) throws(ToolFailure) {
@@ -36,6 +40,7 @@ public final class AgentRuntime: Sendable {
         self.runs = runs
         self.peers = peers
         self.archive = archive
+        self.budgets = ledger.map { Budgets(ledger: $0, settings: budgets) }
         self.models = models
         self.tools = tools
         self.environment = environment

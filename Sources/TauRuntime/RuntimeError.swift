@@ -4,7 +4,7 @@ public import TauCore
 public struct RuntimeError: Error, Sendable, CustomStringConvertible {
     public enum Code: Sendable {
         case notFound, conflict, runInProgress, badRequest, invalidContent, draining, storageUnavailable,
-            modelUnavailable, overloaded
+            modelUnavailable, overloaded, budgetExceeded
     }
 
     /// What is wrong with one part of the input.

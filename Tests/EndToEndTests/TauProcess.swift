@@ -27,6 +27,7 @@ final class TauProcess: Sendable {
         // Tests ask more than a user does in a minute.
         variables["TAU_LIMITS_REQUESTS"] = "0"
         variables["TAU_LIMITS_FAILURES"] = "0"
+        variables["TAU_BUDGET_TOKENS"] = "0"
         if TestDatabase.isEverywhere { variables.merge(try TestDatabase.variables(for: directory)) { _, new in new } }
         variables.merge(environment) { _, new in new }
         process.environment = variables

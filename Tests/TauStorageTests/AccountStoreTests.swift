@@ -13,7 +13,7 @@ import Testing
             AccountDatabase(path: directory.accountsPath, threads: BlockingThreads(count: 2))
         }
         try await Self.check(index, stores[0], stores[1])
-        for store in stores { try store.close() }
+        for store in stores { try await store.close() }
     }
 
     @Test(arguments: AccountStoreContract.promises.indices)
@@ -49,6 +49,6 @@ import Testing
         // The one before is forgotten, whoever comes.
         try accounts.setOwner(.local, of: id)
         #expect(try accounts.owner(of: id) == .local)
-        try accounts.close()
+        try await accounts.close()
     }
 }

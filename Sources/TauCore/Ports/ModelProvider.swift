@@ -109,6 +109,10 @@ public struct ProviderError: Error, Sendable, Equatable, CustomStringConvertible
         /// The provider answered what its API does not say.
         case malformed
         case cancelled
+        /// The caller's budget does not suffice, so that the model was not asked.
+        case budgetExceeded
+        /// Nobody can tell whether the budget suffices, so that the model was not asked.
+        case ledgerUnavailable
     }
 
     public var code: Code
@@ -128,7 +132,9 @@ public struct ProviderError: Error, Sendable, Equatable, CustomStringConvertible
     public var isOutage: Bool {
         switch code {
         case .rateLimited, .overloaded, .network, .timedOut, .malformed: true
-        case .contextTooLong, .refused, .badRequest, .unauthorized, .quotaExceeded, .cancelled: false
+        case .contextTooLong, .refused, .badRequest, .unauthorized, .quotaExceeded, .cancelled, .budgetExceeded,
+            .ledgerUnavailable:
+            false
         }
     }
 }

@@ -145,6 +145,38 @@ enum OpenAPISchemas {
         ),
     ])
 
+    private static func budget(_ number: JSONValue) -> [(String, JSONValue)] {
+        let orNull: JSONValue = ["anyOf": [number, ["type": "null"]]]
+        return [("limit", orNull), ("used", number), ("held", number), ("remaining", orNull)]
+    }
+
+    private static let sum = answer([
+        ("input", integer), ("output", integer), ("cacheRead", integer), ("cacheWrite", integer),
+        ("totalTokens", integer), ("cost", answer([("total", number)])),
+    ])
+
+    private static let usageReport = answer([
+        ("from", time), ("to", time),
+        (
+            "data",
+            list(
+                of: answer(
+                    [("calls", integer), ("usage", sum)],
+                    optional: [("day", string), ("model", string), ("session", string)]))
+        ),
+        ("total", sum),
+        ("budget", ["anyOf": [answer(budget(integer) + [("resetsAt", time)]), ["type": "null"]]]),
+        (
+            "budgets",
+            list(
+                of: answer([
+                    ("scope", choice(["user", "tenant", "key"])), ("window", choice(["day", "month"])),
+                    ("mode", choice(["hard", "warn"])), ("resetsAt", time), ("tokens", answer(budget(integer))),
+                    ("dollars", answer(budget(number))),
+                ]))
+        ),
+    ])
+
     private static let keyMembers: [(String, JSONValue)] = [
         ("id", string), ("userId", string), ("tenantId", string), ("name", stringOrNull), ("scopes", list(of: string)),
         ("createdAt", time), ("lastUsedAt", timeOrNull), ("expiresAt", timeOrNull), ("revokedAt", timeOrNull),
@@ -244,6 +276,7 @@ enum OpenAPISchemas {
                 ("failures", list(of: answer([("sessionId", string), ("reason", string)]))),
             ])
         ),
+        ("UsageReport", usageReport),
         ("Health", object),
         ("Document", object),
     ]

@@ -15,7 +15,7 @@ struct RouteTable {
         var table = Table()
         table.addSessions(SessionRoutes(runtime: runtime, configuration: configuration))
         table.addRuns(RunRoutes(runtime: runtime, configuration: configuration))
-        table.addCatalog(CatalogRoutes(runtime: runtime))
+        table.addCatalog(CatalogRoutes(runtime: runtime), UsageRoutes(runtime: runtime, now: configuration.now))
         if let administration {
             table.addAdministration(
                 AdministrationRoutes(runtime: runtime, administration: administration, configuration: configuration))
@@ -133,7 +133,13 @@ private struct Table {
             .once(runs.approve))
     }
 
-    mutating func addCatalog(_ catalog: CatalogRoutes) {
+    mutating func addCatalog(_ catalog: CatalogRoutes, _ usage: UsageRoutes) {
+        add(
+            .get, "/usage", .readUsage,
+            .init(
+                "What the caller has used of models, and what is left",
+                query: [.text("from"), .text("to"), .choice("groupBy", "day", "model", "session")],
+                answer: .object("UsageReport")), .plain(usage.usage))
         add(
             .get, "/models", .readRuns,
             .init("The models", query: RouteDescription.Parameter.page, answer: .page(of: "Model")),

@@ -18,11 +18,12 @@ struct RunRoutes: Sendable {
 
     func start(_ request: Request, _ context: EdgeContext, _ body: ByteBuffer) async throws -> IdempotencyStore.Answer {
         let id = try SessionRoutes.sessionID(context)
-        let run = try await runtime.startRun(try Self.runRequest(body), in: id)
+        let run = try await runtime.startRun(
+            try Self.runRequest(body, keyID: try context.requirePrincipal().keyID), in: id)
         return wantsEvents(request) ? .events(run.id) : Self.accepted(run)
     }
 
-    private static func runRequest(_ body: ByteBuffer) throws -> RunRequest {
+    private static func runRequest(_ body: ByteBuffer, keyID: String?) throws -> RunRequest {
         var fields = try RequestFields(body)
         let content = fields.content("message")
         let parent = fields.string("parentId")
@@ -45,7 +46,7 @@ struct RunRoutes: Sendable {
         try fields.finish()
         return RunRequest(
             content: content, parentID: parent.map { EntryID(unchecked: $0) }, model: model, thinkingLevel: level,
-            maxTurns: maxTurns, maxCost: maxCost, ifBusy: ifBusy ?? .reject)
+            maxTurns: maxTurns, maxCost: maxCost, ifBusy: ifBusy ?? .reject, keyID: keyID)
     }
 
     private func wantsEvents(_ request: Request) -> Bool {

@@ -89,7 +89,7 @@ extension CircuitBreaker.Result {
     /// Too many requests are no outage: the provider is there, and says when to come again.
     fileprivate init(_ error: ProviderError) {
         switch error.code {
-        case .cancelled: self = .unknown
+        case .cancelled, .budgetExceeded, .ledgerUnavailable: self = .unknown
         case .rateLimited: self = .answered
         case _ where error.isOutage: self = .failed
         default: self = .answered

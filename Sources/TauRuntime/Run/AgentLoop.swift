@@ -68,6 +68,7 @@ struct AgentLoop {
             case .exhausted: return .costLimit
             }
             let (answer, failure) = await turn.run()
+            if failure?.wasNotAsked == true { return .failed }
             if failure == nil, answer.toolCalls.isEmpty, !Task.isCancelled {
                 if let outcome = try await conclude(answer) { return outcome }
                 continue

@@ -31,6 +31,11 @@ struct ModelTurn {
             message.stopReason = reply.stopReason
             message.responseID = reply.responseID
         } catch {
+            if error.wasNotAsked {
+                // The run ends between two turns: there is no answer, not even a failed one.
+                context.run.update { $0.failure = Run.Failure(error) }
+                return (message, error)
+            }
             let isAbort = error.code == .cancelled
             message.stopReason = isAbort ? .aborted : .error
             message.errorMessage = isAbort ? "Request was aborted" : error.message
@@ -68,6 +73,11 @@ struct ModelTurn {
     }
 }
 
+extension ProviderError {
+    /// Whether the call was not made at all.
+    var wasNotAsked: Bool { code == .budgetExceeded || code == .ledgerUnavailable }
+}
+
 extension Run.Failure {
     /// A model's failure as the run shows it.
     init(_ error: ProviderError) {
@@ -75,6 +85,8 @@ extension Run.Failure {
             switch error.code {
             case .rateLimited, .overloaded, .network, .timedOut, .malformed, .unauthorized, .quotaExceeded, .cancelled:
                 "model_unavailable"
+            case .budgetExceeded: "budget_exceeded"
+            case .ledgerUnavailable: "storage_unavailable"
             case .contextTooLong: "context_too_long"
             case .refused: "model_refused"
             case .badRequest: "model_rejected_request"

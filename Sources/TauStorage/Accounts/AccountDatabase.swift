@@ -1,4 +1,5 @@
 internal import GRDB
+package import Logging
 package import TauCore
 package import TauSystem
 
@@ -8,10 +9,17 @@ package import TauSystem
 /// named for nobody are theirs.
 package final class AccountDatabase: AccountStore {
     let file: DatabaseFile
+    /// What was used and what is set aside.
+    package let ledger: BatchedLedger
 
-    package init(path: String, threads: BlockingThreads) {
+    package init(
+        path: String, threads: BlockingThreads,
+        logger: Logger = Logger(label: "tau.ledger") { _ in SwiftLogNoOpLogHandler() }
+    ) {
         file = DatabaseFile(
-            path: path, name: "accounts.sqlite, the file of users and keys,", layouts: [Self.users], threads: threads)
+            path: path, name: "accounts.sqlite, the file of users and keys,",
+            layouts: [Self.users, DatabaseLedger.layout], threads: threads)
+        ledger = BatchedLedger(DatabaseLedger(file: file), logger: logger)
     }
 
     private static let users = """
@@ -43,7 +51,11 @@ package final class AccountDatabase: AccountStore {
         ) WITHOUT ROWID;
         """
 
-    package func close() throws(StoreError) { try file.close() }
+    /// Writes what is left.
+    package func close() async throws(StoreError) {
+        try await ledger.flush()
+        try file.close()
+    }
 
     // MARK: Sessions
 

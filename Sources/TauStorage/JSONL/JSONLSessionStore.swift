@@ -48,7 +48,7 @@ package final class JSONLSessionStore: SessionStore {
     package func shutDown() async throws(StoreError) {
         try await journal.close()
         try await catalog.shutDown()
-        try accounts?.close()
+        try await accounts?.close()
     }
 
     /// Makes checkpoints, and keeps the catalogue near the files, until the task is cancelled.
@@ -65,6 +65,9 @@ package final class JSONLSessionStore: SessionStore {
                 if isCheckpointDue {
                     try await checkpoint()
                     try await catalog.compareIfOpen()
+                    if let accounts, accounts.hasOwners {
+                        try await accounts.ledger.sweep(at: Timestamp(milliseconds: wallClockMilliseconds()))
+                    }
                 }
                 try await catalog.readChangesIfOpen()
             } catch {

@@ -10,6 +10,7 @@ package enum PostgresSchema {
     package static let steps = [
         Step(version: 1, name: "sessions and runs", statements: first),
         Step(version: 2, name: "users and keys", statements: second),
+        Step(version: 3, name: "budgets and ledger", statements: third),
     ]
 
     /// Times are milliseconds since 1970, as in session files; `expires_at` and the like are the database's own.
@@ -167,5 +168,49 @@ package enum PostgresSchema {
         "DROP INDEX sessions_by_owner",
         "CREATE INDEX sessions_of_owner_by_change ON sessions (tenant, user_id, updated_at, public_id)",
         "CREATE INDEX sessions_of_owner_by_creation ON sessions (tenant, user_id, created_at, public_id)",
+    ]
+
+    private static let third = [
+        // Each is one owner's in one day or month. Its row is updated in place with every call.
+        """
+        CREATE TABLE budget_accounts (
+            id text COLLATE "C" PRIMARY KEY,
+            used_tokens bigint NOT NULL DEFAULT 0,
+            held_tokens bigint NOT NULL DEFAULT 0,
+            used_nano bigint NOT NULL DEFAULT 0,
+            held_nano bigint NOT NULL DEFAULT 0
+        ) WITH (fillfactor = 50)
+        """,
+        """
+        CREATE TABLE budget_holds (
+            id text COLLATE "C" PRIMARY KEY,
+            accounts text[] NOT NULL,
+            tokens bigint NOT NULL,
+            nano bigint NOT NULL,
+            expires_at bigint NOT NULL,
+            is_expired boolean NOT NULL,
+            charge text NOT NULL
+        )
+        """,
+        "CREATE INDEX budget_holds_by_end ON budget_holds (expires_at) WHERE NOT is_expired",
+        // One row a model call.
+        """
+        CREATE TABLE charges (
+            id text COLLATE "C" PRIMARY KEY,
+            at bigint NOT NULL,
+            tenant text COLLATE "C" NOT NULL,
+            user_id text COLLATE "C" NOT NULL,
+            key_id text,
+            session text NOT NULL,
+            model text NOT NULL,
+            input bigint NOT NULL,
+            output bigint NOT NULL,
+            cache_read bigint NOT NULL,
+            cache_write bigint NOT NULL,
+            nano bigint NOT NULL,
+            is_estimated boolean NOT NULL
+        )
+        """,
+        "CREATE INDEX charges_of_owner ON charges (tenant, user_id, at)",
     ]
 }

@@ -11,6 +11,7 @@ package final class PostgresStorage: Sendable {
     package let runs: PostgresRunStore
     package let peers: PostgresPeers
     package let accounts: PostgresAccounts
+    package let ledger: BatchedLedger
     package var archive: (any SessionArchive)? { sessions.archive }
     private let pool: PostgresPool
     private let reading: ReadPool
@@ -53,6 +54,7 @@ package final class PostgresStorage: Sendable {
         peers = PostgresPeers(
             settings: settings, pool: pool, servers: servers, sessions: sessions, messages: messages, logger: logger)
         accounts = PostgresAccounts(pool: pool)
+        ledger = BatchedLedger(PostgresLedger(pool: pool), logger: logger)
         runs = PostgresRunStore(pool: pool, writer: writer, servers: servers)
     }
 
@@ -90,6 +92,11 @@ package final class PostgresStorage: Sendable {
                     try await self.runs.clean(keeping: self.settings.recordedRuns)
                 }
             }
+            group.addTask {
+                await self.repeatedly(every: Self.ledgerSeconds, "the ledger") { () throws(StoreError) in
+                    try await self.ledger.sweep(at: Timestamp(milliseconds: wallClockMilliseconds()))
+                }
+            }
             if let days = settings.archiveAfterDays, let archive = sessions.archive {
                 group.addTask {
                     await self.repeatedly(every: Self.sweepSeconds, "the archive") { () throws(StoreError) in
@@ -112,6 +119,7 @@ package final class PostgresStorage: Sendable {
     private static let quietSeconds = 5
     private static let sweepSeconds = 3600
     private static let cleaningSeconds = 60
+    private static let ledgerSeconds = 30
 
     private func repeatedly(
         every seconds: Int, _ subject: String, _ body: () async throws(StoreError) -> Void
@@ -131,6 +139,12 @@ package final class PostgresStorage: Sendable {
     /// Writes what is left, gives up this server's leases, and closes the connections.
     package func close() async throws(StoreError) {
         await writer.close()
+        do throws(StoreError) {
+            try await ledger.flush()
+        } catch {
+            // Their holds stand for them until they expire.
+            logger.error("the last charges were not written", metadata: ["reason": "\(error)"])
+        }
         await redis?.close()
         await settings.archive?.close()
         let result: Result<Void, StoreError>

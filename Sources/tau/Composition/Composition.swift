@@ -44,7 +44,7 @@ struct Composition {
             let storage = try await makeStorage(configuration, logger)
             let agent = try await Agent(
                 storage: storage, models: models, tools: try await tools,
-                systemPrompt: configuration.systemPrompt, limits: configuration.runtime,
+                systemPrompt: configuration.systemPrompt, limits: configuration.runtime, budgets: configuration.budgets,
                 environment: .process(logger: logger))
             let authenticator = KeyAuthenticator(
                 adminKey: adminKey, accounts: agent.accounts, limits: configuration.limits.keys, now: now,

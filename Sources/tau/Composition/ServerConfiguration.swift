@@ -20,6 +20,7 @@ struct ServerConfiguration: Sendable {
     /// Proxies that are believed where a request comes from (`http.trustedProxies`).
     var trustedProxies: [NetworkRange] = []
     var limits = LimitsConfiguration()
+    var budgets = BudgetSettings()
     var dataDirectory = "./data"
     var adminKey: String?
     var logLevel = "info"
@@ -111,6 +112,7 @@ extension ServerConfiguration {
         storage.maxLineBytes = runtime.maxLineBytes
         try applyStore(settings)
         try limits.apply(settings)
+        try budgets.apply(settings)
         trustedProxies = try (settings.strings("http.trustedProxies") ?? []).map { text in
             guard let range = NetworkRange(text) else {
                 throw ConfigurationFailure(

@@ -1,0 +1,227 @@
+internal import TauCore
+internal import TauPostgres
+
+/// The ledger of all servers on one database. Accounts are locked in the order of their names, so that nobody waits in a circle.
+struct PostgresLedger: LedgerBackend {
+    let pool: PostgresPool
+
+    func apply(_ operations: [LedgerOperation]) async throws(StoreError) -> [HoldOutcome?] {
+        // Charges alone touch nothing that others wait for.
+        let touchesAccounts = operations.contains { if case .add = $0 { false } else { true } }
+        return try await storing { () throws(PostgresError) in
+            try await pool.withConnection { connection throws(PostgresError) in
+                try await connection.transaction { connection throws(PostgresError) in
+                    var book = LedgerBook(accounts: [:], holds: [:])
+                    if touchesAccounts { book = try await Self.load(operations, connection) }
+                    let outcomes = operations.map { $0.apply(to: &book) }
+                    try await Self.save(book, connection)
+                    return outcomes
+                }
+            }
+        }
+    }
+
+    private static func names(_ names: some Sequence<String>) -> PostgresValue {
+        .texts(names.map { EntryRows.text($0) })
+    }
+
+    // MARK: Loading
+
+    private static func load(
+        _ operations: [LedgerOperation], _ connection: PostgresConnection
+    ) async throws(PostgresError) -> LedgerBook {
+        // Which accounts a hold has never changes, so that they can be known before they are locked.
+        var accounts: Set<String> = []
+        var ids = operations.compactMap(\.holdID)
+        for operation in operations {
+            switch operation {
+            case .hold(let request): accounts.formUnion(request.accounts.map(\.id))
+            case .expire(let time, let limit):
+                let due = try await connection.query(
+                    "SELECT id FROM budget_holds WHERE NOT is_expired AND expires_at < $1 LIMIT $2",
+                    .integer(time.milliseconds), .integer(Int64(limit)))
+                for row in due.rows { ids.append(try row.text(0)) }
+            case .settle, .add: break
+            }
+        }
+        if operations.contains(where: { if case .hold = $0 { false } else { true } }) {
+            let known = try await connection.query(
+                "SELECT DISTINCT unnest(accounts) FROM budget_holds WHERE id = ANY($1::text[])", names(ids))
+            for row in known.rows { accounts.insert(try row.text(0)) }
+        }
+        let states = try await lock(accounts.sorted(), connection)
+        // Only now, because others may have settled or expired them meanwhile.
+        return LedgerBook(accounts: states, holds: try await holds(ids, connection))
+    }
+
+    private static func lock(
+        _ accounts: [String], _ connection: PostgresConnection
+    ) async throws(PostgresError) -> [String: BudgetState] {
+        let locking = PostgresStatement(
+            "SELECT \(stateColumns) FROM budget_accounts WHERE id = ANY($1::text[]) ORDER BY id FOR UPDATE",
+            [names(accounts)])
+        let found = try await connection.query(locking)
+        if found.rows.count == accounts.count { return try states(found) }
+        // The first use in this window.
+        try await connection.query(
+            "INSERT INTO budget_accounts (id) SELECT id FROM unnest($1::text[]) AS new(id) ORDER BY id ON CONFLICT DO NOTHING",
+            names(accounts))
+        return try states(try await connection.query(locking))
+    }
+
+    private static func holds(
+        _ ids: [String], _ connection: PostgresConnection
+    ) async throws(PostgresError) -> [String: Hold] {
+        let result = try await connection.query(
+            """
+            SELECT id, array_to_json(accounts)::text, tokens, nano, expires_at, is_expired, charge FROM budget_holds
+            WHERE id = ANY($1::text[])
+            """, names(ids))
+        var holds: [String: Hold] = [:]
+        for row in result.rows {
+            guard let charge = Charge(storedIn: try row.text(6)) else { continue }
+            let hold = Hold(
+                id: try row.text(0), accountIDs: StoredNames.parse(try row.text(1)), tokens: Int(try row.integer(2)),
+                nanoDollars: Int(try row.integer(3)), expiresAt: Timestamp(milliseconds: try row.integer(4)),
+                isExpired: try row.bool(5), charge: charge)
+            holds[hold.id] = hold
+        }
+        return holds
+    }
+
+    private static let stateColumns = "id, used_tokens, held_tokens, used_nano, held_nano"
+
+    private static func states(_ result: PostgresResult) throws(PostgresError) -> [String: BudgetState] {
+        var states: [String: BudgetState] = [:]
+        for row in result.rows {
+            var state = BudgetState()
+            state.usedTokens = Int(try row.integer(1))
+            state.heldTokens = Int(try row.integer(2))
+            state.usedNanoDollars = Int(try row.integer(3))
+            state.heldNanoDollars = Int(try row.integer(4))
+            states[try row.text(0)] = state
+        }
+        return states
+    }
+
+    // MARK: Saving
+
+    private static func save(_ book: LedgerBook, _ connection: PostgresConnection) async throws(PostgresError) {
+        if !book.changedAccounts.isEmpty { try await connection.query(accounts(book)) }
+        let gone = book.changedHolds.filter { book.holds[$0] == nil }
+        if !gone.isEmpty {
+            try await connection.query("DELETE FROM budget_holds WHERE id = ANY($1::text[])", names(gone))
+        }
+        let kept = book.changedHolds.compactMap { book.holds[$0] }
+        if !kept.isEmpty { try await connection.query(put(kept)) }
+        if !book.charges.isEmpty { try await connection.query(charge(book.charges)) }
+    }
+
+    private static func integers(_ values: [Int]) -> PostgresValue { .integers(values.map { Int64($0) }) }
+
+    private static func accounts(_ book: LedgerBook) -> PostgresStatement {
+        let changed = book.changedAccounts.sorted()
+        let states = changed.map { book.accounts[$0] ?? BudgetState() }
+        return PostgresStatement(
+            """
+            UPDATE budget_accounts AS account SET used_tokens = new.used_tokens, held_tokens = new.held_tokens,
+                used_nano = new.used_nano, held_nano = new.held_nano
+            FROM unnest($1::text[], $2::int8[], $3::int8[], $4::int8[], $5::int8[])
+                AS new(id, used_tokens, held_tokens, used_nano, held_nano)
+            WHERE account.id = new.id
+            """,
+            [
+                names(changed), integers(states.map(\.usedTokens)), integers(states.map(\.heldTokens)),
+                integers(states.map(\.usedNanoDollars)), integers(states.map(\.heldNanoDollars)),
+            ])
+    }
+
+    private static func put(_ holds: [Hold]) -> PostgresStatement {
+        PostgresStatement(
+            """
+            INSERT INTO budget_holds (id, accounts, tokens, nano, expires_at, is_expired, charge)
+            SELECT id, ARRAY(SELECT json_array_elements_text(accounts::json)), tokens, nano, expires_at,
+                is_expired = 1, charge
+            FROM unnest($1::text[], $2::text[], $3::int8[], $4::int8[], $5::int8[], $6::int8[], $7::text[])
+                AS new(id, accounts, tokens, nano, expires_at, is_expired, charge)
+            ON CONFLICT (id) DO UPDATE SET is_expired = excluded.is_expired
+            """,
+            [
+                names(holds.map(\.id)), names(holds.map { StoredNames.text($0.accountIDs) }),
+                integers(holds.map(\.tokens)), integers(holds.map(\.nanoDollars)),
+                .integers(holds.map(\.expiresAt.milliseconds)), integers(holds.map { $0.isExpired ? 1 : 0 }),
+                names(holds.map(\.charge.stored)),
+            ])
+    }
+
+    private static func charge(_ charges: [Charge]) -> PostgresStatement {
+        // A statement writes a row once.
+        let latest = Dictionary(charges.map { ($0.id, $0) }) { _, later in later }.values
+        return PostgresStatement(
+            """
+            INSERT INTO charges (id, at, tenant, user_id, key_id, session, model, input, output, cache_read,
+                cache_write, nano, is_estimated)
+            SELECT id, at, tenant, user_id, key_id, session, model, input, output, cache_read, cache_write, nano,
+                is_estimated = 1
+            FROM unnest($1::text[], $2::int8[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[],
+                $8::int8[], $9::int8[], $10::int8[], $11::int8[], $12::int8[], $13::int8[])
+                AS new(id, at, tenant, user_id, key_id, session, model, input, output, cache_read, cache_write, nano,
+                    is_estimated)
+            ON CONFLICT (id) DO UPDATE SET input = excluded.input, output = excluded.output,
+                cache_read = excluded.cache_read, cache_write = excluded.cache_write, nano = excluded.nano,
+                is_estimated = excluded.is_estimated
+            """,
+            [
+                names(latest.map(\.id)), .integers(latest.map(\.time.milliseconds)),
+                names(latest.map(\.owner.tenantID)), names(latest.map(\.owner.userID)),
+                .texts(latest.map { $0.keyID.map { EntryRows.text($0) } }), names(latest.map(\.sessionID.rawValue)),
+                names(latest.map(\.model.description)), integers(latest.map(\.input)), integers(latest.map(\.output)),
+                integers(latest.map(\.cacheRead)), integers(latest.map(\.cacheWrite)),
+                integers(latest.map(\.nanoDollars)), integers(latest.map { $0.isEstimated ? 1 : 0 }),
+            ])
+    }
+
+    // MARK: Reading
+
+    func states(of accounts: [String]) async throws(StoreError) -> [String: BudgetState] {
+        let statement = PostgresStatement(
+            "SELECT \(Self.stateColumns) FROM budget_accounts WHERE id = ANY($1::text[])", [Self.names(accounts)])
+        return try await storing { () throws(PostgresError) in
+            try Self.states(try await pool.query(statement, isRepeatable: true))
+        }
+    }
+
+    func usage(_ query: UsageQuery) async throws(StoreError) -> [UsageGroup] {
+        let name =
+            switch query.grouping {
+            case .day: "to_char(to_timestamp(at / 1000.0) AT TIME ZONE 'UTC', 'YYYY-MM-DD')"
+            case .model: "model"
+            case .session: "session"
+            }
+        let statement = PostgresStatement(
+            """
+            SELECT \(name) AS name, count(*), sum(input)::int8, sum(output)::int8, sum(cache_read)::int8,
+                sum(cache_write)::int8, sum(nano)::int8 AS nano
+            FROM charges WHERE tenant = $1 AND user_id = $2 AND at >= $3 AND at < $4
+            GROUP BY 1 ORDER BY \(query.grouping == .day ? "name DESC" : "nano DESC, name") LIMIT $5
+            """,
+            [
+                .utf8(EntryRows.text(query.owner.tenantID)), .utf8(EntryRows.text(query.owner.userID)),
+                .integer(query.from.milliseconds), .integer(query.to.milliseconds), .integer(Int64(query.limit)),
+            ])
+        return try await storing { () throws(PostgresError) in
+            var groups: [UsageGroup] = []
+            for row in try await pool.query(statement, isRepeatable: true).rows {
+                var group = UsageGroup(name: try row.text(0))
+                group.calls = Int(try row.integer(1))
+                group.input = Int(try row.integer(2))
+                group.output = Int(try row.integer(3))
+                group.cacheRead = Int(try row.integer(4))
+                group.cacheWrite = Int(try row.integer(5))
+                group.nanoDollars = Int(try row.integer(6))
+                groups.append(group)
+            }
+            return groups
+        }
+    }
+}

@@ -1,0 +1,193 @@
+import Foundation
+import Logging
+import TauCore
+import TauPostgres
+import TauSystem
+import TauTestKit
+import Testing
+
+@testable import TauStorage
+
+/// The ledger on files and in the database.
+@Suite(.ownThreads, .timeLimit(.minutes(5))) struct LedgerTests {
+    enum Place: CaseIterable { case file, database }
+
+    private static let owner = Owner(tenantID: "acme", userID: "alice")
+
+    private static func account(_ id: String, _ tokens: Int) -> BudgetAccount {
+        BudgetAccount(
+            id: id, rule: BudgetRule(scope: .user, window: .month, tokens: tokens), resetsAt: Timestamp(milliseconds: 0)
+        )
+    }
+
+    private static func charge(_ id: String, tokens: Int = 0, at time: Int64 = 1000, _ session: String = "s") -> Charge
+    {
+        var charge = Charge(
+            id: id, time: Timestamp(milliseconds: time), owner: owner, keyID: "k",
+            sessionID: SessionID(unchecked: session), model: ModelReference(provider: "p", id: "m/1"))
+        charge.input = tokens
+        charge.nanoDollars = tokens * 3
+        return charge
+    }
+
+    private static func request(
+        _ id: String, _ accounts: [BudgetAccount], tokens: Int, until end: Int64 = 1_000_000
+    ) -> HoldRequest {
+        HoldRequest(
+            id: id, accounts: accounts, promptTokens: tokens - 1, answerTokens: 1, minAnswerTokens: 1,
+            prices: TokenPrices(input: 3000, output: 3000, cacheRead: 0, cacheWrite: 0),
+            expiresAt: Timestamp(milliseconds: end), charge: charge(id))
+    }
+
+    private static func isGranted(_ outcome: HoldOutcome) -> Bool { if case .granted = outcome { true } else { false } }
+
+    /// Runs `body` with two ledgers over the same book.
+    private static func with(_ place: Place, _ body: ([BatchedLedger]) async throws -> Void) async throws {
+        switch place {
+        case .file:
+            let directory = try StoreDirectory()
+            let accounts = (0..<2).map { _ in
+                AccountDatabase(path: directory.accountsPath, threads: BlockingThreads(count: 4))
+            }
+            try await body(accounts.map(\.ledger))
+            for accounts in accounts { try await accounts.close() }
+        case .database:
+            let database = try await TestDatabase()
+            let storages = [try await database.storage(), try await database.storage()]
+            try await body(storages.map(\.ledger))
+            for storage in storages { try await storage.close() }
+        }
+    }
+
+    @Test(arguments: Place.allCases)
+    func `64 clients of 2 servers race for one budget, and not one token is overspent`(_ place: Place) async throws {
+        try await Self.with(place) { ledgers in
+            // Room for 1,000 calls of ten tokens and a bit; each uses less than it holds, so that more are made.
+            let account = Self.account("hot", 10_009)
+            let calls = 10_000
+            let used = try await withThrowingTaskGroup(of: Int.self) { group in
+                for client in 0..<64 {
+                    group.addTask {
+                        let ledger = ledgers[client % 2]
+                        var used = 0
+                        for number in stride(from: client, to: calls, by: 64) {
+                            let id = "call-\(number)"
+                            guard Self.isGranted(try await ledger.hold(Self.request(id, [account], tokens: 10))) else {
+                                continue
+                            }
+                            let tokens = number % 2 == 0 ? 10 : 4
+                            ledger.settle(Self.charge(id, tokens: tokens))
+                            used += tokens
+                        }
+                        return used
+                    }
+                }
+                return try await group.reduce(0, +)
+            }
+            for ledger in ledgers { try await ledger.flush() }
+            let state = try #require(try await ledgers[0].states(of: ["hot"])["hot"])
+            #expect(state.usedTokens == used && state.heldTokens == 0 && state.heldNanoDollars == 0)
+            #expect(used <= 10_009 && used > 9_990, "\(used) are used")
+            // The lines of the book say the same.
+            let query = UsageQuery(
+                owner: Self.owner, from: Timestamp(milliseconds: 0), to: Timestamp(milliseconds: 10_000),
+                grouping: .model, limit: 10)
+            let groups = try await ledgers[1].usage(query)
+            #expect(groups.map(\.input) == [used] && groups.map(\.name) == ["p/m/1"])
+            #expect(groups.map(\.nanoDollars) == [used * 3])
+        }
+    }
+
+    @Test(arguments: Place.allCases)
+    func `accounts that are taken in every order are never waited for in a circle`(_ place: Place) async throws {
+        try await Self.with(place) { ledgers in
+            let accounts = (0..<6).map { Self.account("a\($0)", 1_000_000) }
+            try await withThrowingTaskGroup(of: Void.self) { group in
+                for client in 0..<32 {
+                    group.addTask {
+                        for number in 0..<20 {
+                            let own = [accounts[client % 6], accounts[(client + number) % 6]]
+                            let request = Self.request("\(client)-\(number)", Array(Set(own)), tokens: 7)
+                            let outcome = try await ledgers[client % 2].hold(request)
+                            #expect(Self.isGranted(outcome))
+                            ledgers[(client + 1) % 2].settle(Self.charge("\(client)-\(number)", tokens: 5))
+                        }
+                    }
+                }
+                try await group.waitForAll()
+            }
+            for ledger in ledgers { try await ledger.flush() }
+            let states = try await ledgers[0].states(of: accounts.map(\.id))
+            #expect(states.values.allSatisfy { $0.heldTokens == 0 })
+        }
+    }
+
+    @Test(arguments: Place.allCases)
+    func `a hold is taken once, settled once, and charged when nothing is heard`(_ place: Place) async throws {
+        try await Self.with(place) { ledgers in
+            let account = Self.account("a", 100)
+            let request = Self.request("1", [account], tokens: 60, until: 5000)
+            for ledger in ledgers { #expect(try await Self.isGranted(ledger.hold(request))) }
+            let other = Self.request("2", [account], tokens: 50, until: 9000)
+            #expect(try await !Self.isGranted(ledgers[0].hold(other)))
+            func state() async throws -> BudgetState {
+                for ledger in ledgers { try await ledger.flush() }
+                return try #require(try await ledgers[1].states(of: ["a", "none"])["a"])
+            }
+            #expect(try await state().heldTokens == 60)
+            for ledger in ledgers { try await ledger.sweep(at: Timestamp(milliseconds: 5000)) }
+            #expect(try await state().heldTokens == 60)
+            for ledger in ledgers { try await ledger.sweep(at: Timestamp(milliseconds: 5001)) }
+            #expect(try await state().usedTokens == 60)
+            #expect(try await state().heldTokens == 0)
+            // The server was only slow.
+            for ledger in ledgers { ledger.settle(Self.charge("1", tokens: 12)) }
+            #expect(try await state().usedTokens == 12)
+            #expect(try await Self.isGranted(ledgers[1].hold(other)))
+            for _ in 1...3 { for ledger in ledgers { ledger.settle(Self.charge("2", tokens: 20)) } }
+            let last = try await state()
+            #expect(last.usedTokens == 32 && last.heldTokens == 0 && last.usedNanoDollars == 96)
+        }
+    }
+
+    @Test(arguments: Place.allCases)
+    func `usage is told by day, model and session, of one owner and one time`(_ place: Place) async throws {
+        try await Self.with(place) { ledgers in
+            let day: Int64 = 86_400_000
+            ledgers[0].add(Self.charge("1", tokens: 1, at: day - 1, "a"))
+            ledgers[0].add(Self.charge("2", tokens: 10, at: day, "b"))
+            ledgers[0].add(Self.charge("3", tokens: 100, at: 2 * day - 1, "a"))
+            ledgers[0].add(Self.charge("3", tokens: 100, at: 2 * day - 1, "a"))
+            ledgers[0].add(Self.charge("4", tokens: 1000, at: 2 * day, "a"))
+            var foreign = Self.charge("5", tokens: 1, at: day)
+            foreign.owner.tenantID = "other"
+            ledgers[0].add(foreign)
+            func groups(_ grouping: UsageQuery.Grouping, limit: Int = 9) async throws -> [String] {
+                let query = UsageQuery(
+                    owner: Self.owner, from: Timestamp(milliseconds: 0), to: Timestamp(milliseconds: 2 * day),
+                    grouping: grouping, limit: limit)
+                return try await ledgers[0].usage(query).map { "\($0.name) \($0.calls) \($0.input)" }
+            }
+            let days = try await groups(.day)
+            #expect(days == ["1970-01-02 2 110", "1970-01-01 1 1"])
+            #expect(try await groups(.day, limit: 1) == ["1970-01-02 2 110"])
+            #expect(try await groups(.session) == ["a 2 101", "b 1 10"])
+            #expect(try await groups(.model) == ["p/m/1 3 111"])
+        }
+    }
+
+    @Test func `where the book cannot be written nobody gets a hold, and no charge is lost`() async throws {
+        let database = try await TestDatabase()
+        let storage = try await database.storage()
+        let account = Self.account("a", 100)
+        #expect(try await Self.isGranted(storage.ledger.hold(Self.request("1", [account], tokens: 60))))
+        _ = try await database.query("ALTER TABLE charges RENAME TO hidden")
+        storage.ledger.settle(Self.charge("1", tokens: 25))
+        await #expect(throws: StoreError.self) { try await storage.ledger.flush() }
+        _ = try await database.query("ALTER TABLE hidden RENAME TO charges")
+        try await storage.ledger.sweep(at: Timestamp(milliseconds: 0))
+        let state = try #require(try await storage.ledger.states(of: ["a"])["a"])
+        #expect(state.usedTokens == 25 && state.heldTokens == 0)
+        try await storage.close()
+    }
+}
