@@ -28,6 +28,8 @@ let package = Package(
         .package(url: "https://github.com/groue/GRDB.swift", from: "7.10.0"),
         .package(url: "https://github.com/hummingbird-project/hummingbird", from: "2.28.1", traits: []),
         .package(url: "https://github.com/jpsim/Yams", from: "6.2.2"),
+        .package(url: "https://github.com/vapor/jwt-kit", from: "5.7.1"),
+        .package(url: "https://github.com/apple/swift-nio-extras", from: "1.35.2"),
         .package(url: "https://github.com/swift-server/async-http-client", from: "1.37.0"),
         .package(url: "https://github.com/swift-server/swift-service-lifecycle", from: "2.13.0"),
     ],
@@ -98,7 +100,10 @@ let package = Package(
             swiftSettings: settings),
         .target(
             name: "TauLimits",
-            dependencies: ["TauCore", "TauRedis", .product(name: "Crypto", package: "swift-crypto")],
+            dependencies: [
+                "TauCore", "TauRedis", .product(name: "Crypto", package: "swift-crypto"),
+                .product(name: "JWTKit", package: "jwt-kit"),
+            ],
             swiftSettings: settings),
         .target(
             name: "TauTelemetry",
@@ -130,9 +135,11 @@ let package = Package(
             dependencies: [
                 "TauCore", "TauRuntime", "TauWire",
                 .product(name: "Hummingbird", package: "hummingbird"),
+                .product(name: "HummingbirdCore", package: "hummingbird"),
                 .product(name: "HTTPTypes", package: "swift-http-types"),
                 .product(name: "Logging", package: "swift-log"),
                 .product(name: "NIOCore", package: "swift-nio"),
+                .product(name: "NIOHTTPTypes", package: "swift-nio-extras"),
                 .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
             ],
             swiftSettings: settings),
@@ -216,7 +223,10 @@ let package = Package(
             name: "TauRedisTests", dependencies: ["TauRedis", "TauSystem", "TauTestKit"], swiftSettings: settings),
         .testTarget(name: "TauHTTPTests", dependencies: ["TauHTTP"], swiftSettings: settings),
         .testTarget(
-            name: "TauLimitsTests", dependencies: ["TauLimits", "TauCore", "TauRedis", "TauTestKit"],
+            name: "TauLimitsTests",
+            dependencies: [
+                "TauLimits", "TauCore", "TauRedis", "TauTestKit", .product(name: "JWTKit", package: "jwt-kit"),
+            ],
             swiftSettings: settings),
         .testTarget(
             name: "TauTelemetryTests",

@@ -8,6 +8,18 @@ package struct EdgeConfiguration: Sendable {
     package var maxImportBytes = 256 << 20
     /// Silence on an event stream after which a comment is sent (`http.heartbeatSeconds`).
     package var heartbeat: Duration = .seconds(15)
+    /// Event streams that one user has open at once (`http.maxStreamsPerUser`).
+    package var maxStreamsPerUser = 64
+    /// Connections at once (`http.maxConnections`); further ones wait until one is closed.
+    package var maxConnections = 10_000
+    /// Seconds for the head of a first request (`http.headSeconds`).
+    package var headSeconds = 10
+    /// Seconds between an answer and the head of the next request (`http.idleSeconds`).
+    package var idleSeconds = 75
+    /// Bytes of the head of a request, and of one of its fields.
+    package var maxHeadBytes = 16 << 10
+    /// Fields of a head.
+    package var maxHeadFields = 100
     /// Idempotency keys that are remembered (`http.idempotencyKeys`).
     package var maxIdempotencyKeys = 10_000
     /// Time that one part has to answer a health check (`http.healthTimeoutMs`).

@@ -9,6 +9,8 @@ struct EdgeContext: RequestContext {
     var principal: Principal?
     /// Whether the key is still valid; for answers that take long.
     var isStillAllowed: @Sendable () async -> Bool = { true }
+    /// The places for event streams; set for every route.
+    var streams = StreamPlaces(maxPerOwner: 0)
     /// The caller's id of the request, or one of ours.
     var requestID = ""
     /// The address that the connection comes from.

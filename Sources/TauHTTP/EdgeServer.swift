@@ -1,4 +1,5 @@
 internal import Hummingbird
+internal import HummingbirdCore
 package import Logging
 internal import NIOCore
 internal import ServiceLifecycle
@@ -21,10 +22,21 @@ package struct EdgeServer: Service {
             table: RouteTable(
                 runtime: runtime, health: HealthChecks(runtime: runtime, configuration: configuration),
                 administration: administration, configuration: configuration),
+            streams: StreamPlaces(maxPerOwner: configuration.maxStreamsPerUser),
             idempotency: IdempotencyStore(maxKeys: configuration.maxIdempotencyKeys, now: configuration.now),
             configuration: configuration)
+        let slow = SlowClientHandler.Limits(
+            headSeconds: Int64(configuration.headSeconds), idleSeconds: Int64(configuration.idleSeconds))
+        let http = HTTP1Channel.Configuration(
+            additionalChannelHandlers: [SlowClientHandler(limits: slow)],
+            httpDecoderConfiguration: .init(
+                maxHeaderFieldSize: configuration.maxHeadBytes, maxHeaderListSize: configuration.maxHeadBytes,
+                maxHeaderFieldCount: configuration.maxHeadFields))
         application = Application(
-            router: router.router(), configuration: ApplicationConfiguration(address: .hostname(host, port: port)),
+            router: router.router(), server: .http1(configuration: http),
+            configuration: ApplicationConfiguration(
+                address: .hostname(host, port: port),
+                availableConnectionsDelegate: MaximumAvailableConnections(configuration.maxConnections)),
             onServerRunning: { channel in await onListening(channel.localAddress?.port ?? port) }, logger: logger)
     }
 

@@ -76,7 +76,7 @@ extension AgentRuntime {
             model: try resolve(record.run.model), fallbacks: suspension.fallbacks.compactMap(models.model))
         let route = try route(selection, for: session, hasBudget: suspension.maxCost != nil)
         let run = ActiveRun(record, limits: limits)
-        try register(run)
+        try registry.add(run, of: session.owner)
         let context = makeContext(
             run, session, route, offeredTools(session.read { $0.settings(of: $0.leafID) }), suspension.thinkingLevel,
             maxTurns: suspension.maxTurns, maxCost: suspension.maxCost)

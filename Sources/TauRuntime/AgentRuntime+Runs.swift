@@ -117,7 +117,7 @@ extension AgentRuntime {
                 run: Run(
                     id: runID, sessionID: session.id, status: .queued, createdAt: prompt.timestamp, model: model,
                     choice: selection.choice, leafID: leaf, node: environment.node)), limits: limits)
-        try register(run)
+        try registry.add(run, of: session.owner)
         do throws(RuntimeError) {
             // It is at work as soon as its message is stored: nothing more is to be said of it before it ends.
             let started = { (entries: [Entry]) in
@@ -155,12 +155,6 @@ extension AgentRuntime {
         try await requireBudget(
             for: Payer(owner: session.owner, keyID: request.keyID, sessionID: session.id), model,
             promptTokens: TokenEstimate.bound(of: call) + TokenEstimate.bound(of: request.content))
-    }
-
-    func register(_ run: ActiveRun) throws(RuntimeError) {
-        guard registry.add(run) else {
-            throw RuntimeError(.overloaded, "\(limits.maxActiveRuns) runs are at work on this server already.")
-        }
     }
 
     func submit(_ context: RunContext, _ start: AgentLoop.Start) throws(RuntimeError) {

@@ -8,6 +8,8 @@ public struct RuntimeLimits: Sendable {
     public var maxOpenBytes = 512 << 20
     /// Runs at work at once on this server (`runs.maxActive`).
     public var maxActiveRuns = 1000
+    /// Runs at work at once of one user on this server (`runs.maxActivePerUser`).
+    public var maxActiveRunsPerUser = 500
     /// Turns of one run (`runs.maxTurns`).
     public var maxTurns = 100
     /// Tool calls of one turn that run at once (`runs.maxParallelTools`).

@@ -8,6 +8,7 @@ extension HTTPField.Name {
     static let requestID = HTTPField.Name("X-Request-Id") ?? .date
     static let idempotencyKey = HTTPField.Name("Idempotency-Key") ?? .date
     static let lastEventID = HTTPField.Name("Last-Event-ID") ?? .date
+    static let referrerPolicy = HTTPField.Name("Referrer-Policy") ?? .date
     static let accelBuffering = HTTPField.Name("X-Accel-Buffering") ?? .date
 }
 
@@ -30,6 +31,7 @@ struct RequestIdentityMiddleware: RouterMiddleware {
             response = Problem.answer(to: error, context)
         }
         response.headers[.requestID] = context.requestID
+        for (name, value) in Self.security where response.headers[name] == nil { response.headers[name] = value }
         context.logger.debug(
             "request answered",
             metadata: [
@@ -38,6 +40,13 @@ struct RequestIdentityMiddleware: RouterMiddleware {
             ])
         return response
     }
+
+    /// Answers are data: no browser is to run, guess, frame or keep them.
+    private static let security: [(HTTPField.Name, String)] = [
+        (.xContentTypeOptions, "nosniff"),
+        (.contentSecurityPolicy, "default-src 'none'; frame-ancestors 'none'; sandbox"),
+        (.referrerPolicy, "no-referrer"), (.crossOriginResourcePolicy, "same-origin"), (.cacheControl, "no-store"),
+    ]
 
     /// Up to 128 letters, digits, '.', '_' and '-': nothing that could break a header or a log line.
     private func sane(_ text: String?) -> String? {

@@ -10,6 +10,7 @@ struct APIRouter {
     let runtime: AgentRuntime
     let authenticator: any Authenticator
     let table: RouteTable
+    let streams: StreamPlaces
     let idempotency: IdempotencyStore
     let configuration: EdgeConfiguration
 
@@ -28,6 +29,8 @@ struct APIRouter {
         if let limits = configuration.rateLimits { router.add(middleware: RateLimitMiddleware(limits: limits)) }
         for route in table.routes {
             router.on(RouterPath(route.path), method: route.method) { request, context in
+                var context = context
+                context.streams = streams
                 try await authorize(context, for: route)
                 return try await answer(request, context, route.handler)
             }
@@ -87,7 +90,8 @@ struct APIRouter {
         case .events(let id):
             return RunEventStream(
                 run: try runtime.run(id), lastNumber: 0, heartbeat: configuration.heartbeat,
-                isAllowed: context.isStillAllowed
+                isAllowed: context.isStillAllowed,
+                place: try streams.take(for: try context.requirePrincipal().owner)
             ).response(to: request)
         }
     }

@@ -80,7 +80,8 @@ struct RunRoutes: Sendable {
         }
         return RunEventStream(
             run: run, lastNumber: number, heartbeat: configuration.heartbeat, isLate: true,
-            isAllowed: context.isStillAllowed
+            isAllowed: context.isStillAllowed,
+            place: try context.streams.take(for: try context.requirePrincipal().owner)
         ).response(to: request)
     }
 

@@ -16,6 +16,8 @@ struct RunEventStream {
     var isLate = false
     /// Whether the client may still read; asked as often as the heart beats.
     var isAllowed: @Sendable () async -> Bool
+    /// Held for as long as the answer lasts.
+    let place: StreamPlaces.Place
 
     /// The answer. The client may go away at any time; the run does not notice.
     func response(to request: Request) -> Response {
@@ -29,6 +31,7 @@ struct RunEventStream {
                 .connection: "close",
             ],
             body: ResponseBody { writer in
+                defer { withExtendedLifetime(place) {} }
                 // Safe: only the one task that consumes the request below uses the copy, and it ends before this closure does.
                 nonisolated(unsafe) var writer = writer
                 try await request.body.consumeWithCancellationOnInboundClose { _ in

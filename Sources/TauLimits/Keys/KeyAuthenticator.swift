@@ -1,7 +1,7 @@
 internal import Synchronization
 package import TauCore
 
-/// Knows callers by the server's own admin key, or by a key of the account store.
+/// Knows callers by the server's own admin key, by a key of the account store, or by a token of a trusted issuer.
 ///
 /// What the store says of a key is believed for a few seconds, so that a request costs no question, and a revoked key is refused by
 /// every server after that time at the latest.
@@ -22,6 +22,8 @@ package final class KeyAuthenticator: Authenticator {
     }
 
     private struct State {
+        /// Users that tokens name; nil where there is no such user, who may be without being known.
+        var users: [Owner: (value: User?, until: Int64)] = [:]
         /// By id; nil where there is no such key.
         var known: [String: (value: Known?, until: Int64)] = [:]
         /// Keys that were used since this was last written.
@@ -30,6 +32,7 @@ package final class KeyAuthenticator: Authenticator {
 
     private let adminKey: AdminKey
     private let accounts: (any AccountStore)?
+    private let tokens: TokenAuthenticator?
     private let limits: Limits
     private let now: @Sendable () -> Timestamp
     /// For the age of what is remembered: milliseconds that only grow.
@@ -37,11 +40,12 @@ package final class KeyAuthenticator: Authenticator {
     private let state = Mutex(State())
 
     package init(
-        adminKey: AdminKey, accounts: (any AccountStore)?, limits: Limits = Limits(),
+        adminKey: AdminKey, accounts: (any AccountStore)?, tokens: TokenAuthenticator? = nil, limits: Limits = Limits(),
         now: @escaping @Sendable () -> Timestamp, uptime: @escaping @Sendable () -> Int64
     ) {
         self.adminKey = adminKey
         self.accounts = accounts
+        self.tokens = tokens
         self.limits = limits
         self.now = now
         self.uptime = uptime
@@ -49,7 +53,8 @@ package final class KeyAuthenticator: Authenticator {
 
     package func principal(forBearer token: String) async throws(StoreError) -> Principal? {
         if adminKey.matches(token) { return .operatorOfServer }
-        guard let accounts, let text = APIKeyText(parsing: token) else { return nil }
+        guard let accounts else { return nil }
+        guard let text = APIKeyText(parsing: token) else { return try await principal(forToken: token, accounts) }
         // Before it is known whether there is such a key, so that both cases take the same time.
         let digest = text.digest
         let known = try await known(text.id, accounts)
@@ -60,6 +65,28 @@ package final class KeyAuthenticator: Authenticator {
         if let end = known.key.expiresAt, time >= end { return nil }
         state.withLock { $0.uses[text.id] = time }
         return principal
+    }
+
+    /// Who was disabled here is out, whatever the issuer says; a role that was given here bounds the one of the token.
+    private func principal(
+        forToken token: String, _ accounts: any AccountStore
+    ) async throws(StoreError) -> Principal? {
+        guard var principal = await tokens?.principal(forToken: token) else { return nil }
+        guard let user = try await user(principal.owner, accounts) else { return principal }
+        guard !user.isDisabled else { return nil }
+        principal.scopes.formIntersection(user.role.scopes)
+        return principal
+    }
+
+    private func user(_ owner: Owner, _ accounts: any AccountStore) async throws(StoreError) -> User? {
+        let time = uptime()
+        if let entry = state.withLock({ $0.users[owner] }), entry.until > time { return entry.value }
+        let found = try await accounts.user(owner)
+        state.withLock { state in
+            if state.users.count >= limits.maxKeys { state.users = [:] }
+            state.users[owner] = (found, time + limits.keepMilliseconds)
+        }
+        return found
     }
 
     private func known(_ id: String, _ accounts: any AccountStore) async throws(StoreError) -> Known? {
@@ -88,7 +115,12 @@ package final class KeyAuthenticator: Authenticator {
     }
 
     /// Asks the store again for everything: accounts were changed here.
-    package func forgetKnown() { state.withLock { $0.known = [:] } }
+    package func forgetKnown() {
+        state.withLock { state in
+            state.known = [:]
+            state.users = [:]
+        }
+    }
 
     /// Writes down which keys were used since the last time.
     package func flushUses() async throws(StoreError) {

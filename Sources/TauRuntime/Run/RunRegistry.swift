@@ -8,6 +8,9 @@ final class RunRegistry: Sendable {
         /// Oldest first.
         var finished: [RunID] = []
         var activeCount = 0
+        /// Of runs at work.
+        var owners: [RunID: Owner] = [:]
+        var activeCounts: [Owner: Int] = [:]
     }
 
     private let limits: RuntimeLimits
@@ -15,19 +18,32 @@ final class RunRegistry: Sendable {
 
     init(limits: RuntimeLimits) { self.limits = limits }
 
-    /// False if as many runs as allowed are at work.
-    func add(_ run: ActiveRun) -> Bool {
-        state.withLock { state in
-            guard state.activeCount < limits.maxActiveRuns else { return false }
+    /// Throws `overloaded` where as many runs as allowed are at work, on this server or of this owner.
+    func add(_ run: ActiveRun, of owner: Owner) throws(RuntimeError) {
+        try state.withLock { state throws(RuntimeError) in
+            guard state.activeCount < limits.maxActiveRuns else {
+                throw RuntimeError(
+                    .overloaded, "\(limits.maxActiveRuns) runs are at work on this server already. Try again later.")
+            }
+            // The one who runs the server has all of it.
+            guard owner == .local || state.activeCounts[owner, default: 0] < limits.maxActiveRunsPerUser else {
+                throw RuntimeError(
+                    .overloaded, "You have \(limits.maxActiveRunsPerUser) runs at work already. Try again later.")
+            }
             state.activeCount += 1
+            state.owners[run.id] = owner
+            state.activeCounts[owner, default: 0] += 1
             state.runs[run.id] = run
-            return true
         }
     }
 
     func finish(_ run: ActiveRun) {
         state.withLock { state in
             state.activeCount -= 1
+            if let owner = state.owners.removeValue(forKey: run.id) {
+                let left = state.activeCounts[owner, default: 1] - 1
+                state.activeCounts[owner] = left > 0 ? left : nil
+            }
             state.finished.append(run.id)
             if state.finished.count > limits.retainedRuns { state.runs[state.finished.removeFirst()] = nil }
         }

@@ -47,7 +47,10 @@ struct ServerBench {
         let arguments = ["tau", "serve", "--port", String(port), "--data-dir", data, "--log-level", "error"]
         var pointers = arguments.map { strdup($0) } + [nil]
         let variables =
-            ["TAU_AUTH_ADMIN_KEY=\(Self.key)", "TAU_LIMITS_REQUESTS=0", "TAU_BUDGET_TOKENS=0", "PATH=/usr/local/bin:/usr/bin:/bin"] + more
+            [
+                "TAU_AUTH_ADMIN_KEY=\(Self.key)", "TAU_LIMITS_REQUESTS=0", "TAU_BUDGET_TOKENS=0",
+                "PATH=/usr/local/bin:/usr/bin:/bin",
+            ] + more
         var environment = variables.map { strdup($0) } + [nil]
         defer { for pointer in pointers + environment { free(pointer) } }
         var actions = posix_spawn_file_actions_t()

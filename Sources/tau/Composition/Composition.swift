@@ -47,7 +47,9 @@ struct Composition {
                 systemPrompt: configuration.systemPrompt, limits: configuration.runtime, budgets: configuration.budgets,
                 environment: .process(logger: logger))
             let authenticator = KeyAuthenticator(
-                adminKey: adminKey, accounts: agent.accounts, limits: configuration.limits.keys, now: now,
+                adminKey: adminKey, accounts: agent.accounts,
+                tokens: try await configuration.tokens.make(now: now, uptime: LimitsConfiguration.uptimeMilliseconds),
+                limits: configuration.limits.keys, now: now,
                 uptime: LimitsConfiguration.uptimeMilliseconds)
             return Composition(
                 configuration: configuration, logger: logger, agent: agent, authenticator: authenticator,
@@ -93,6 +95,10 @@ struct Composition {
         edge.heartbeat = .seconds(configuration.heartbeatSeconds)
         let redis = try configuration.postgres?.redisURL.map { RedisClient(try RedisConfiguration(url: $0)) }
         edge.rateLimits = configuration.limits.make(redis, logger: logger)
+        edge.maxStreamsPerUser = configuration.maxStreams
+        edge.maxConnections = configuration.maxConnections
+        edge.headSeconds = configuration.headSeconds
+        edge.idleSeconds = configuration.idleSeconds
         edge.trustedProxies = configuration.trustedProxies
         edge.storagePart = configuration.postgres == nil ? "disk" : "database"
         let server = EdgeServer(

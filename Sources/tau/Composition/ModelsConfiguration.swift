@@ -13,7 +13,7 @@ struct ModelsConfiguration {
             configuration.providers[name] = try settings(provider)
         }
         for name in KnownProvider.all.map(\.name) + configuration.providers.keys {
-            applyEnvironment(name, &configuration)
+            try applyEnvironment(name, &configuration)
         }
         for (name, list) in try tree["fallback"].members(["default"] + ModelTier.allCases.map(\.rawValue)) {
             if let tier = ModelTier(rawValue: name) {
@@ -27,11 +27,11 @@ struct ModelsConfiguration {
     }
 
     /// `<NAME>_API_KEY` and `<NAME>_BASE_URL`; either sets a known provider up.
-    private func applyEnvironment(_ name: String, _ configuration: inout ProvidersConfiguration) {
+    private func applyEnvironment(_ name: String, _ configuration: inout ProvidersConfiguration) throws {
         func key(_ suffix: String) -> ConfigKey {
             ConfigKey(KnownProvider.variable(name, suffix).lowercased().split(separator: "_").map(String.init))
         }
-        let secret = environment.secret(key("API_KEY"))
+        let secret = try environment.secret(key("API_KEY"))
         let address = environment.string(key("BASE_URL"))
         guard secret != nil || address != nil else { return }
         var settings = configuration.providers[name] ?? ProviderSettings()
@@ -59,7 +59,7 @@ struct ModelsConfiguration {
             case "key": settings.key = try value.string()
             case "keyVariable":
                 let parts = try value.string().lowercased().split(separator: "_").map(String.init)
-                settings.key = environment.secret(ConfigKey(parts))
+                settings.key = try environment.secret(ConfigKey(parts))
             case "headers":
                 for (field, text) in try value.members() { settings.headers[field] = try text.string() }
             case "maxConcurrentCalls": settings.maxConcurrentCalls = try value.integer(1...100_000)

@@ -15,14 +15,14 @@ extension ServerConfiguration {
         guard let kind = try settings.choice("store.kind", ["jsonl", "postgres", "hybrid"]), kind != "jsonl" else {
             return
         }
-        guard let url = settings.secret("postgres.url") else {
+        guard let url = try settings.secret("postgres.url") else {
             throw ConfigurationFailure(
                 key: "postgres.url",
                 problem: "is missing: say where the database is, as in TAU_POSTGRES_URL=postgres://user@host/database")
         }
         var tier = PostgresTier(url: url)
-        tier.replicaURL = settings.secret("postgres.replicaUrl")
-        tier.listenURL = settings.secret("postgres.listenUrl")
+        tier.replicaURL = try settings.secret("postgres.replicaUrl")
+        tier.listenURL = try settings.secret("postgres.listenUrl")
         tier.maxConnections = try settings.integer("postgres.pool.max", 1...10_000) ?? tier.maxConnections
         tier.idleSeconds = try settings.integer("postgres.pool.idleSeconds", 1...86_400) ?? tier.idleSeconds
         tier.waitMilliseconds = try settings.integer("postgres.pool.waitMs", 1...600_000) ?? tier.waitMilliseconds
@@ -42,7 +42,7 @@ extension ServerConfiguration {
             try settings.integer("postgres.handoverMs", 0...60_000) ?? tier.handoverMilliseconds
         tier.replicaWaitMilliseconds =
             try settings.integer("postgres.replicaWaitMs", 0...60_000) ?? tier.replicaWaitMilliseconds
-        tier.redisURL = settings.secret("redis.url")
+        tier.redisURL = try settings.secret("redis.url")
         tier.contextSeconds = try settings.integer("cache.contextTtlSeconds", 1...86_400) ?? tier.contextSeconds
         tier.redisMilliseconds = try settings.integer("cache.redisTimeoutMs", 1...60_000) ?? tier.redisMilliseconds
         tier.contextBytes = try settings.integer("cache.contextBytes", 0...(1 << 40)) ?? tier.contextBytes

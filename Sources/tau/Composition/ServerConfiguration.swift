@@ -21,6 +21,11 @@ struct ServerConfiguration: Sendable {
     var trustedProxies: [NetworkRange] = []
     var limits = LimitsConfiguration()
     var budgets = BudgetSettings()
+    var tokens = TokensConfiguration()
+    var maxStreams = 64
+    var maxConnections = 10_000
+    var headSeconds = 10
+    var idleSeconds = 75
     var dataDirectory = "./data"
     var adminKey: String?
     var logLevel = "info"
@@ -97,7 +102,7 @@ extension ServerConfiguration {
         maxImportBytes = try settings.integer("http.maxImportBytes", 1024...(1 << 32)) ?? maxImportBytes
         heartbeatSeconds = try settings.integer("http.heartbeatSeconds", 1...3600) ?? heartbeatSeconds
         dataDirectory = settings.string("data.dir") ?? dataDirectory
-        adminKey = settings.secret("auth.adminKey")
+        adminKey = try settings.secret("auth.adminKey")
         logLevel =
             try settings.choice("log.level", ["trace", "debug", "info", "notice", "warning", "error", "critical"])
             ?? logLevel
@@ -113,6 +118,11 @@ extension ServerConfiguration {
         try applyStore(settings)
         try limits.apply(settings)
         try budgets.apply(settings)
+        try tokens.apply(settings)
+        maxStreams = try settings.integer("http.maxStreamsPerUser", 1...1_000_000) ?? maxStreams
+        maxConnections = try settings.integer("http.maxConnections", 1...10_000_000) ?? maxConnections
+        headSeconds = try settings.integer("http.headSeconds", 1...3600) ?? headSeconds
+        idleSeconds = try settings.integer("http.idleSeconds", 1...86_400) ?? idleSeconds
         trustedProxies = try (settings.strings("http.trustedProxies") ?? []).map { text in
             guard let range = NetworkRange(text) else {
                 throw ConfigurationFailure(
@@ -148,8 +158,16 @@ struct Settings {
 
     func string(_ key: ConfigKey) -> String? { reader.string(forKey: key).flatMap { $0.isEmpty ? nil : $0 } }
 
-    func secret(_ key: ConfigKey) -> String? {
-        reader.string(forKey: key, isSecret: true).flatMap { $0.isEmpty ? nil : $0 }
+    /// A secret, or what the file holds that the same key with `File` behind it names (in the environment `…_FILE`).
+    func secret(_ key: ConfigKey) throws -> String? {
+        if let text = reader.string(forKey: key, isSecret: true), !text.isEmpty { return text }
+        var parts = key.components
+        guard let last = parts.popLast(), let path = string(ConfigKey(parts + [last + "File"])) else { return nil }
+        do {
+            return try SecretFile.secret(path)
+        } catch {
+            throw ConfigurationFailure(key: "\(key)File", problem: "names a file that holds no secret: \(error)")
+        }
     }
 
     func integer(_ key: ConfigKey, _ range: ClosedRange<Int>) throws -> Int? {
@@ -194,6 +212,8 @@ extension RuntimeLimits {
         maxOpenBytes = try settings.integer("sessions.maxOpenBytes", 1_048_576...(1 << 40)) ?? maxOpenBytes
         maxLineBytes = try settings.integer("sessions.maxLineBytes", 65_536...(1 << 30)) ?? maxLineBytes
         maxActiveRuns = try settings.integer("runs.maxActive", 1...1_000_000) ?? maxActiveRuns
+        maxActiveRunsPerUser =
+            try settings.integer("runs.maxActivePerUser", 1...1_000_000) ?? max(1, maxActiveRuns / 2)
         maxTurns = try settings.integer("runs.maxTurns", 1...10_000) ?? maxTurns
         maxParallelTools = try settings.integer("runs.maxParallelTools", 1...256) ?? maxParallelTools
         maxQueuedMessages = try settings.integer("runs.maxQueuedMessages", 1...10_000) ?? maxQueuedMessages
