@@ -197,6 +197,11 @@ extension Request {
             return try await collectBody(upTo: maxBytes)
         } catch is NIOTooManyBytesError {
             throw problem
+        } catch is CancellationError {
+            throw CancellationError()
+        } catch {
+            // The client's own framing of it is broken, or the client is gone.
+            throw Problem(.badRequest, "The body could not be read.")
         }
     }
 }

@@ -19,16 +19,20 @@ public struct JSONLimits: Sendable {
     public var maxDepth: Int
     /// Whether an object that names a key twice is refused; otherwise the last one counts, as in JavaScript.
     public var rejectsDuplicateKeys: Bool
+    /// Whether an escape of half a character is refused; otherwise it becomes U+FFFD.
+    public var rejectsLoneSurrogates: Bool
 
-    public init(maxDepth: Int = 512, rejectsDuplicateKeys: Bool = false) {
+    public init(maxDepth: Int = 512, rejectsDuplicateKeys: Bool = false, rejectsLoneSurrogates: Bool = false) {
         self.maxDepth = maxDepth
         self.rejectsDuplicateKeys = rejectsDuplicateKeys
+        self.rejectsLoneSurrogates = rejectsLoneSurrogates
     }
 
     /// What Tau accepts in stored session lines and from models.
     public static let lenient = JSONLimits()
     /// What Tau accepts in a request body: duplicate keys would mean different things to different readers.
-    public static let request = JSONLimits(maxDepth: 64, rejectsDuplicateKeys: true)
+    public static let request = JSONLimits(
+        maxDepth: 64, rejectsDuplicateKeys: true, rejectsLoneSurrogates: true)
 }
 
 /// Walks over JSON text (RFC 8259) without building values: it checks the grammar and UTF-8, and tells where things lie.
@@ -132,13 +136,23 @@ struct JSONScanner {
             UInt8(ascii: "n"), UInt8(ascii: "r"), UInt8(ascii: "t"):
             position += 2
         case UInt8(ascii: "u"):
-            guard position + 6 <= end, hexadecimal(at: position + 2) != nil else {
+            guard position + 6 <= end, let unit = hexadecimal(at: position + 2) else {
                 throw failure("\\u needs four hexadecimal digits")
             }
             position += 6
+            if limits.rejectsLoneSurrogates, (0xD800...0xDFFF).contains(unit) { try skipLowSurrogate(after: unit) }
         default:
             throw failure("unknown escape in a string")
         }
+    }
+
+    /// The second half of a character, which must follow its first one.
+    private mutating func skipLowSurrogate(after unit: UInt16) throws(JSONError) {
+        guard unit < 0xDC00, position + 6 <= end, base[position] == UInt8(ascii: "\\"),
+            base[position + 1] == UInt8(ascii: "u"), let low = hexadecimal(at: position + 2),
+            (0xDC00...0xDFFF).contains(low)
+        else { throw failure("half of a character in a string") }
+        position += 6
     }
 
     func hexadecimal(at offset: Int) -> UInt16? {
