@@ -101,7 +101,7 @@ let package = Package(
         .target(
             name: "TauLimits",
             dependencies: [
-                "TauCore", "TauRedis", .product(name: "Crypto", package: "swift-crypto"),
+                "TauCore", "TauRedis", "TauSystem", .product(name: "Crypto", package: "swift-crypto"),
                 .product(name: "JWTKit", package: "jwt-kit"),
             ],
             swiftSettings: settings),
@@ -225,7 +225,8 @@ let package = Package(
         .testTarget(
             name: "TauLimitsTests",
             dependencies: [
-                "TauLimits", "TauCore", "TauRedis", "TauTestKit", .product(name: "JWTKit", package: "jwt-kit"),
+                "TauLimits", "TauCore", "TauRedis", "TauSystem", "TauTestKit",
+                .product(name: "JWTKit", package: "jwt-kit"),
             ],
             swiftSettings: settings),
         .testTarget(

@@ -28,6 +28,8 @@ package struct EdgeConfiguration: Sendable {
     package var storagePart = "disk"
     /// What may be asked how often; nil for no limits.
     package var rateLimits: RateLimits?
+    /// Where decisions are written down; nil for nowhere.
+    package var audit: (any AuditLog)?
     /// Proxies that are believed where a request comes from (`http.trustedProxies`).
     package var trustedProxies: [NetworkRange] = []
     /// The clock of request logs and new ids.

@@ -43,7 +43,14 @@ public struct AgentStorage: Sendable {
         archive = nil
         accounts = storage.accounts
         ledger = storage.accounts.ledger
-        maintain = { await storage.sessions.maintain(checkpointSeconds: storage.settings.checkpointSeconds) }
+        maintain = {
+            await withTaskGroup(of: Void.self) { group in
+                group.addTask {
+                    await storage.sessions.maintain(checkpointSeconds: storage.settings.checkpointSeconds)
+                }
+                group.addTask { await storage.accounts.ledger.serve() }
+            }
+        }
         sync = { () throws(StoreError) in try await storage.sessions.checkpoint() }
         end = { () throws(StoreError) in
             try await storage.sessions.shutDown()

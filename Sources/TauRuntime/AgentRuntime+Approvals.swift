@@ -79,7 +79,7 @@ extension AgentRuntime {
         try registry.add(run, of: session.owner)
         let context = makeContext(
             run, session, route, offeredTools(session.read { $0.settings(of: $0.leafID) }), suspension.thinkingLevel,
-            maxTurns: suspension.maxTurns, maxCost: suspension.maxCost)
+            maxTurns: suspension.maxTurns, maxCost: suspension.maxCost, role: nil)
         do throws(RuntimeError) {
             try submit(context, .calls(answer, suspension))
         } catch {

@@ -17,11 +17,13 @@ public struct RunRequest: Sendable {
     public var ifBusy: IfBusy
     /// The API key that is charged beside the session's owner.
     public var keyID: String?
+    /// The role of who asks, for rules of tools; nil where it is not known.
+    public var role: Role?
 
     public init(
         content: [ContentBlock], parentID: EntryID? = nil, model: ModelChoice = .session,
         thinkingLevel: ThinkingLevel? = nil, maxTurns: Int? = nil, maxCost: Double? = nil, ifBusy: IfBusy = .reject,
-        keyID: String? = nil
+        keyID: String? = nil, role: Role? = nil
     ) {
         self.content = content
         self.parentID = parentID
@@ -31,6 +33,7 @@ public struct RunRequest: Sendable {
         self.maxCost = maxCost
         self.ifBusy = ifBusy
         self.keyID = keyID
+        self.role = role
     }
 }
 
@@ -132,7 +135,8 @@ extension AgentRuntime {
             runs.noteCarried(started(entries))
             let context = makeContext(
                 run, session, route, definitions, level,
-                maxTurns: min(request.maxTurns ?? limits.maxTurns, limits.maxTurns), maxCost: maxCost)
+                maxTurns: min(request.maxTurns ?? limits.maxTurns, limits.maxTurns), maxCost: maxCost,
+                role: request.role)
             try submit(context, .message(prompt, entries))
             return run
         } catch {
@@ -169,7 +173,7 @@ extension AgentRuntime {
 
     func makeContext(
         _ run: ActiveRun, _ session: LiveSession, _ route: ModelRoute, _ definitions: [ToolDefinition],
-        _ level: ThinkingLevel, maxTurns: Int, maxCost: Double?
+        _ level: ThinkingLevel, maxTurns: Int, maxCost: Double?, role: Role?
     ) -> RunContext {
         var logger = environment.logger
         logger[metadataKey: "session"] = "\(session.id)"
@@ -177,6 +181,7 @@ extension AgentRuntime {
         return RunContext(
             run: run, session: session, route: route, tools: tools, definitions: definitions, schemas: schemas,
             thinkingLevel: level, defaultSystemPrompt: defaultSystemPrompt, maxTurns: maxTurns, maxCost: maxCost,
+            role: role,
             limits: limits,
             environment: environment, runs: runs, logger: logger)
     }

@@ -12,6 +12,8 @@ public struct RuntimeEnvironment: Sendable {
     /// This server's name, shown on runs.
     public var node: String
     public var logger: Logger
+    /// Where decisions are written down; nil for nowhere.
+    public var audit: (any AuditLog)?
     /// For `pattern` in the schemas of tools; without it such schemas are refused.
     public var patterns: ArgumentSchema.PatternCompiler?
 

@@ -31,6 +31,8 @@ public struct RuntimeLimits: Sendable {
     public var deltaMilliseconds = 100
     /// US dollars of one run (`runs.maxCost`); nil for no bound. A run may ask for less.
     public var maxCost: Double?
+    /// What becomes of tool calls that fit, before the policies of the tools (`tools.rules`).
+    public var toolRules: [ToolRule] = []
     /// Seconds that a person has to decide on a tool call (`tools.approvalSeconds`); afterwards it counts as denied.
     public var approvalSeconds = 3600
     /// Model calls to one provider at a time (`models.maxConcurrentCalls`), where the provider has no bound of its own.

@@ -14,7 +14,8 @@ struct Tau: AsyncParsableCommand {
         version: "tau \(TauVersion.current)",
         subcommands: [
             ServeCommand.self, RunCommand.self, SessionsCommand.self, RunsCommand.self, StoreCommand.self,
-            ArchiveCommand.self, KeysCommand.self, UsersCommand.self, UsageCommand.self, BenchCommand.self,
+            ArchiveCommand.self, KeysCommand.self, UsersCommand.self, UsageCommand.self, AuditCommand.self,
+            BenchCommand.self,
             VersionCommand.self,
         ])
 

@@ -46,7 +46,9 @@ import Testing
             "TauCore", "TauObjects", "TauPostgres", "TauRedis", "TauSystem", "Crypto", "GRDB", "Glibc", "Logging",
             "Synchronization",
         ],
-        "TauLimits": ["TauCore", "TauRedis", "Crypto", "Glibc", "Synchronization"],
+        "TauLimits": [
+            "TauCore", "TauRedis", "TauSystem", "Crypto", "JWTKit", "FoundationEssentials", "Glibc", "Synchronization",
+        ],
         "TauTelemetry": ["TauCore", "Glibc", "Logging", "Synchronization"],
         "TauRuntime": ["TauCore", "Logging", "ServiceLifecycle", "Synchronization"],
         "TauKit": [
@@ -55,7 +57,8 @@ import Testing
             "ServiceLifecycle",
         ],
         "TauHTTP": [
-            "TauCore", "TauRuntime", "TauWire", "Glibc", "HTTPTypes", "Hummingbird", "Logging", "NIOCore",
+            "TauCore", "TauRuntime", "TauWire", "Glibc", "HTTPTypes", "Hummingbird", "HummingbirdCore", "NIOHTTPTypes",
+            "Logging", "NIOCore",
             "ServiceLifecycle",
             "Synchronization",
         ],

@@ -10,6 +10,7 @@ struct AdministrationRoutes: Sendable {
     let administration: Administration
     let configuration: EdgeConfiguration
 
+    private var audit: Auditing { Auditing(log: configuration.audit, now: configuration.now) }
     private var accounts: any AccountStore { administration.accounts }
 
     /// Runs a call of the account store and gives its failure as a problem.
@@ -97,6 +98,8 @@ struct AdministrationRoutes: Sendable {
         if owner == .local { fields.refuse("id", "is the name of the one who runs the server") }
         try fields.finish()
         let user = User(owner: owner, role: role, createdAt: configuration.now())
+        try await audit.write(
+            "user.add", "\(owner.tenantID)/\(owner.userID)", context, [("role", role.rawValue)])
         try await asking { () throws(StoreError) in try await accounts.add(user) }
         administration.noteChange()
         let location = "\(RouteTable.root)/admin/users/\(owner.userID)"
@@ -125,6 +128,9 @@ struct AdministrationRoutes: Sendable {
         if let role { user.role = role }
         if let isDisabled { user.isDisabled = isDisabled }
         let changed = user
+        try await audit.write(
+            "user.change", "\(owner.tenantID)/\(owner.userID)", context,
+            [("role", user.role.rawValue), ("disabled", "\(user.isDisabled)")])
         try await asking { () throws(StoreError) in try await accounts.update(changed) }
         administration.noteChange()
         return .json { changed.write(to: &$0) }
@@ -136,6 +142,7 @@ struct AdministrationRoutes: Sendable {
         var user = try await find(try named(request, context))
         user.isDisabled = true
         let disabled = user
+        try await audit.write("user.delete", "\(user.owner.tenantID)/\(user.owner.userID)", context)
         try await asking { () throws(StoreError) in try await accounts.update(disabled) }
         administration.noteChange()
         let erasure = try await runtime.deleteSessions(of: disabled.owner)
@@ -206,6 +213,9 @@ struct AdministrationRoutes: Sendable {
         let key = APIKey(
             id: new.id, owner: owner, name: name, scopes: scopes, digest: new.digest, createdAt: configuration.now(),
             expiresAt: expiry)
+        try await audit.write(
+            "key.create", key.id, context,
+            [("owner", "\(owner.tenantID)/\(owner.userID)"), ("scopes", scopes.names.joined(separator: " "))])
         try await asking { () throws(StoreError) in try await accounts.add(key) }
         administration.noteChange()
         return .json(.created, location: "\(RouteTable.root)/admin/keys/\(key.id)") { writer in
@@ -222,6 +232,7 @@ struct AdministrationRoutes: Sendable {
         let id = context.parameters.get("keyId") ?? ""
         let found = try await asking(missing) { () throws(StoreError) in try await accounts.key(id) }
         guard let found, maySee(found.key.owner.tenantID, principal) else { throw Problem(.notFound, missing) }
+        try await audit.write("key.revoke", id, context)
         try await asking(missing) { () throws(StoreError) in
             try await accounts.revokeKey(id, at: configuration.now())
         }

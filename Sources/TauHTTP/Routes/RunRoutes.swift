@@ -19,11 +19,11 @@ struct RunRoutes: Sendable {
     func start(_ request: Request, _ context: EdgeContext, _ body: ByteBuffer) async throws -> IdempotencyStore.Answer {
         let id = try SessionRoutes.sessionID(context)
         let run = try await runtime.startRun(
-            try Self.runRequest(body, keyID: try context.requirePrincipal().keyID), in: id)
+            try Self.runRequest(body, principal: try context.requirePrincipal()), in: id)
         return wantsEvents(request) ? .events(run.id) : Self.accepted(run)
     }
 
-    private static func runRequest(_ body: ByteBuffer, keyID: String?) throws -> RunRequest {
+    private static func runRequest(_ body: ByteBuffer, principal: Principal) throws -> RunRequest {
         var fields = try RequestFields(body)
         let content = fields.content("message")
         let parent = fields.string("parentId")
@@ -46,7 +46,8 @@ struct RunRoutes: Sendable {
         try fields.finish()
         return RunRequest(
             content: content, parentID: parent.map { EntryID(unchecked: $0) }, model: model, thinkingLevel: level,
-            maxTurns: maxTurns, maxCost: maxCost, ifBusy: ifBusy ?? .reject, keyID: keyID)
+            maxTurns: maxTurns, maxCost: maxCost, ifBusy: ifBusy ?? .reject, keyID: principal.keyID,
+            role: principal.role)
     }
 
     private func wantsEvents(_ request: Request) -> Bool {
@@ -114,6 +115,8 @@ struct RunRoutes: Sendable {
         if !fields.contains("decision") { fields.refuse("decision", "is required") }
         let reason = fields.string("reason")
         try fields.finish()
+        try await Auditing(log: configuration.audit, now: configuration.now).write(
+            "approval.decide", call, context, outcome: decision?.rawValue ?? "", [("run", id.rawValue)])
         let state = try await runtime.decide(
             call, of: id, ApprovalDecision(isApproved: decision == .approve, reason: reason))
         return .json(.accepted) { state.write(to: &$0) }

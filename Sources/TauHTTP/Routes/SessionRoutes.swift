@@ -83,7 +83,10 @@ struct SessionRoutes: Sendable {
     }
 
     func delete(_ request: Request, _ context: EdgeContext) async throws -> Response {
-        try await runtime.deleteSession(try Self.sessionID(context))
+        let id = try Self.sessionID(context)
+        try await Auditing(log: configuration.audit, now: configuration.now).write(
+            "session.delete", id.rawValue, context)
+        try await runtime.deleteSession(id)
         return Response(status: .noContent)
     }
 

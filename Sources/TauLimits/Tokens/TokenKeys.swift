@@ -20,7 +20,9 @@ actor TokenKeys {
     private var unnamed: Key?
     private var named: [String: Key] = [:]
     private var lastFetch: Int64?
-    private var fetching: Task<[String: Key]?, Never>?
+    private var isFetching = false
+    /// Who has come while the keys are fetched.
+    private var waiting: [CheckedContinuation<Void, Never>] = []
 
     /// Milliseconds between two fetches, however many unknown keys tokens name.
     private static let fetchInterval: Int64 = 30_000
@@ -48,19 +50,23 @@ actor TokenKeys {
         let age = lastFetch.map { uptime() - $0 } ?? .max
         let isKnown = name.map { named[$0] != nil } ?? !named.isEmpty
         if age > settings.refreshSeconds * 1000 || (!isKnown && age > Self.fetchInterval) {
-            // Who comes meanwhile waits for the same answer.
-            let task = fetching ?? Task { [allowed = settings.algorithms] in await Self.fetchSet(fetch, allowed) }
-            fetching = task
-            let found = await task.value
-            if fetching != nil {
-                fetching = nil
-                lastFetch = uptime()
-                // What could not be fetched changes nothing.
-                if let found { named = found }
-            }
+            await refresh(fetch)
         }
         if let name { return named[name] }
         return named.count == 1 ? named.first?.value : nil
+    }
+
+    /// Who comes meanwhile waits for the same answer.
+    private func refresh(_ fetch: @Sendable () async throws -> [UInt8]) async {
+        guard !isFetching else { return await withCheckedContinuation { waiting.append($0) } }
+        isFetching = true
+        let found = await Self.fetchSet(fetch, settings.algorithms)
+        isFetching = false
+        // What could not be fetched changes nothing, and is not asked for again so soon, unless only this caller went away.
+        if let found { named = found }
+        if found != nil || !Task.isCancelled { lastFetch = uptime() }
+        for continuation in waiting { continuation.resume() }
+        waiting = []
     }
 
     // MARK: Keys

@@ -41,6 +41,7 @@ struct ApprovalWait {
         case .expired(var decisions):
             context.logger.notice("nobody decided on a tool call in time")
             for call in calls where decisions[call.id] == nil {
+                try await context.audit("approval.expire", call, outcome: "deny")
                 decisions[call.id] = ApprovalDecision(isApproved: false, reason: "nobody decided in time")
             }
             return try await goOn(with: decisions)

@@ -18,10 +18,23 @@ struct RunContext: Sendable {
     let maxTurns: Int
     /// US dollars.
     let maxCost: Double?
+    /// Of who has asked; nil where it is not known.
+    let role: Role?
     let limits: RuntimeLimits
     let environment: RuntimeEnvironment
     let runs: any RunStore
     let logger: Logger
+
+    /// Writes down what was decided without a person.
+    func audit(_ action: String, _ call: ToolCall, outcome: String) async throws(StoreError) {
+        guard let log = environment.audit else { return }
+        var event = AuditEvent(action: action, target: call.id, outcome: outcome, time: environment.now())
+        event.details = [
+            ("tool", call.name), ("run", run.id.rawValue), ("tenantId", session.owner.tenantID),
+            ("userId", session.owner.userID),
+        ]
+        try await log.write(event)
+    }
 
     func publish(_ event: RunEvent) { run.journal.publish(event) }
 

@@ -29,6 +29,10 @@ struct ToolBatch {
             return try await failAll(error)
         }
         let checks = calls.map { check($0, toolbox) }
+        for (call, check) in zip(calls, checks) {
+            guard case .failure(let failure) = check, failure.code == .denied else { continue }
+            try await context.audit("tool.deny", call, outcome: "denied by a rule")
+        }
         guard let decisions = try await decisions(checks) else { return nil }
         let isSequential = calls.contains { toolbox[$0.name]?.definition.isSequential == true }
         var results: [ToolResultMessage] = []
@@ -64,11 +68,18 @@ struct ToolBatch {
     ) async throws(StoreError) -> [String: ApprovalDecision]? {
         let asking = zip(calls, checks).filter { call, check in
             guard case .success = check else { return false }
-            return context.tools.listings.first { $0.definition.name == call.name }?.policy == .ask
+            return policy(of: call) == .ask
         }
         .map(\.0)
         guard !asking.isEmpty, !Task.isCancelled else { return [:] }
         return try await ApprovalWait(context: context, calls: asking, turns: turns).decisions(resumed: resumed)
+    }
+
+    private func policy(of call: ToolCall) -> ToolPolicy {
+        let listed = context.tools.listings.first { $0.definition.name == call.name }?.policy ?? .deny
+        // A tool that is taken away stays so.
+        if listed == .deny { return .deny }
+        return context.limits.toolRules.policy(of: call, role: context.role, otherwise: listed)
     }
 
     private func prepare(
@@ -94,6 +105,9 @@ struct ToolBatch {
                 metadata: ["tool": "\(call.name)", "paths": "\(validation.problems.map(\.path))"])
             return .failure(
                 ArgumentValidation.failure(tool: call.name, problems: validation.problems, received: call.arguments))
+        }
+        guard policy(of: call) != .deny else {
+            return .failure(ToolFailure(.denied, "This call of \(call.name) is not allowed here"))
         }
         return .success(Ready(call: call, tool: tool, arguments: validation.arguments))
     }

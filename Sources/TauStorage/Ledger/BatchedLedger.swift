@@ -43,17 +43,25 @@ protocol LedgerBackend: Sendable {
 }
 
 /// The ledger of one server: what comes while one transaction is under way is the next one, so that one hot account takes as many calls as
-/// there are.
+/// there are. Whoever has waited longest takes the next ones there for all; what nobody waits for goes along, or with `serve`.
 package final class BatchedLedger: Ledger {
-    private enum Waiter {
-        case hold(CheckedContinuation<Result<HoldOutcome, StoreError>, Never>)
-        case flush(CheckedContinuation<Result<Void, StoreError>, Never>)
-        case nobody
+    private enum Turn {
+        /// Take yours, and all that wait behind it, to the book.
+        case lead
+        case done(Result<HoldOutcome?, StoreError>)
+    }
+
+    private struct Waiting {
+        var operation: LedgerOperation?
+        /// Nil where nobody waits for it.
+        var continuation: CheckedContinuation<Turn, Never>?
+        /// It is the one's who leads now.
+        var isLeaders = false
     }
 
     private struct State {
-        var waiting: [(operation: LedgerOperation?, waiter: Waiter)] = []
-        var isWorking = false
+        var waiting: [Waiting] = []
+        var isLed = false
     }
 
     /// Operations of one transaction.
@@ -66,6 +74,7 @@ package final class BatchedLedger: Ledger {
     private let backend: any LedgerBackend
     private let logger: Logger
     private let state = Mutex(State())
+    private let (signals, signal) = AsyncStream.makeStream(of: Void.self, bufferingPolicy: .bufferingNewest(1))
 
     init(_ backend: any LedgerBackend, logger: Logger) {
         self.backend = backend
@@ -75,100 +84,134 @@ package final class BatchedLedger: Ledger {
     // MARK: Handing over
 
     package func hold(_ request: HoldRequest) async throws(StoreError) -> HoldOutcome {
-        let result: Result<HoldOutcome, StoreError> = await withCheckedContinuation { continuation in
-            if !enqueue(.hold(request), .hold(continuation)) {
-                continuation.resume(returning: .failure(Self.overload))
-            }
-        }
-        return try result.get()
+        guard let outcome = try await perform(.hold(request)) else { throw StoreError(.corrupt, "no outcome") }
+        return outcome
     }
-
-    private static let overload = StoreError(.unavailable, "too much waits for the ledger already")
 
     package func settle(_ charge: Charge) { takeDown(.settle(charge), charge) }
 
     package func add(_ charge: Charge) { takeDown(.add(charge), charge) }
 
     private func takeDown(_ operation: LedgerOperation, _ charge: Charge) {
-        guard !enqueue(operation, .nobody) else { return }
+        let isTaken = state.withLock { state -> Bool in
+            guard state.waiting.count < Self.maxWaiting else { return false }
+            state.waiting.append(Waiting(operation: operation))
+            return true
+        }
+        if isTaken {
+            signal.yield()
+            return
+        }
         logger.error(
             "a model call could not be written into the ledger",
             metadata: ["call": "\(charge.id)", "tokens": "\(charge.tokens)", "nanoDollars": "\(charge.nanoDollars)"])
     }
 
-    package func flush() async throws(StoreError) {
-        let result: Result<Void, StoreError> = await withCheckedContinuation { continuation in
-            if !enqueue(nil, .flush(continuation)) { continuation.resume(returning: .failure(Self.overload)) }
+    package func flush() async throws(StoreError) { _ = try await perform(nil) }
+
+    /// Writes what nobody waits for, soon after it has come, until the task is cancelled.
+    package func serve() async {
+        for await _ in signals {
+            // What could not be written is said in the log, and tried again with what comes next.
+            do throws(StoreError) { try await flush() } catch { continue }
         }
-        try result.get()
     }
 
-    private func enqueue(_ operation: LedgerOperation?, _ waiter: Waiter) -> Bool {
-        let (isTaken, begins) = state.withLock { state -> (Bool, Bool) in
-            guard state.waiting.count < Self.maxWaiting else { return (false, false) }
-            state.waiting.append((operation, waiter))
-            defer { state.isWorking = true }
-            return (true, !state.isWorking)
+    private func perform(_ operation: LedgerOperation?) async throws(StoreError) -> HoldOutcome? {
+        let turn = await withCheckedContinuation { (continuation: CheckedContinuation<Turn, Never>) in
+            let answer = state.withLock { state -> Turn? in
+                guard state.isLed else {
+                    state.isLed = true
+                    state.waiting.append(Waiting(operation: operation, isLeaders: true))
+                    return .lead
+                }
+                guard state.waiting.count < Self.maxWaiting else {
+                    return .done(.failure(StoreError(.unavailable, "too much waits for the ledger already")))
+                }
+                state.waiting.append(Waiting(operation: operation, continuation: continuation))
+                return nil
+            }
+            if let answer { continuation.resume(returning: answer) }
         }
-        // Ends when nothing is left; `flush` waits for that, and so does the end of the process.
-        if begins { Task { await work() } }
-        return isTaken
+        switch turn {
+        case .done(let result): return try result.get()
+        case .lead: return try await lead()
+        }
     }
 
     // MARK: Writing
 
-    private func work() async {
+    /// Writes what waits up to the caller's operation and as much as fits, and hands the lead on.
+    private func lead() async throws(StoreError) -> HoldOutcome? {
+        var own: Result<HoldOutcome?, StoreError>?
+        while own == nil { own = await write() }
+        var hasFailed = if case .failure? = own { true } else { false }
         while true {
-            let batch = state.withLock { state in
-                let batch = Array(state.waiting.prefix(Self.operationsPerTransaction))
-                state.waiting.removeFirst(batch.count)
-                if batch.isEmpty { state.isWorking = false }
-                return batch
+            switch next(hasFailed) {
+            case .handOver(let continuation):
+                continuation.resume(returning: .lead)
+                return try own?.get() ?? nil
+            case .goOn: if case .failure? = await write() { hasFailed = true }
+            case .end: return try own?.get() ?? nil
             }
-            guard !batch.isEmpty else { return }
-            guard await write(batch) else { return }
         }
     }
 
-    /// False where the ledger cannot be written now: what nobody waits for is kept, until something else is to be written.
-    private func write(_ batch: [(operation: LedgerOperation?, waiter: Waiter)]) async -> Bool {
+    private enum Next {
+        case handOver(CheckedContinuation<Turn, Never>)
+        /// Only what nobody waits for is left.
+        case goOn
+        /// All is done, or better left for later.
+        case end
+    }
+
+    private func next(_ hasFailed: Bool) -> Next {
+        state.withLock { state in
+            for index in state.waiting.indices {
+                guard let continuation = state.waiting[index].continuation else { continue }
+                state.waiting[index].continuation = nil
+                state.waiting[index].isLeaders = true
+                return .handOver(continuation)
+            }
+            guard state.waiting.isEmpty || hasFailed else { return .goOn }
+            state.isLed = false
+            return .end
+        }
+    }
+
+    /// One transaction, in the order in which things came. Answers what became of the leader's own; nil where it comes later. Where it
+    /// fails, what nobody waits for is kept.
+    private func write() async -> Result<HoldOutcome?, StoreError>? {
+        let batch = state.withLock { state in
+            let batch = Array(state.waiting.prefix(Self.operationsPerTransaction))
+            state.waiting.removeFirst(batch.count)
+            return batch
+        }
         do throws(StoreError) {
             let operations = batch.compactMap(\.operation)
             var outcomes = operations.isEmpty ? [][...] : try await backend.apply(operations)[...]
-            for (operation, waiter) in batch {
-                let outcome = operation == nil ? nil : outcomes.removeFirst()
-                switch waiter {
-                case .hold(let continuation):
-                    continuation.resume(
-                        returning: outcome.map { .success($0) } ?? .failure(StoreError(.corrupt, "no outcome")))
-                case .flush(let continuation): continuation.resume(returning: .success(()))
-                case .nobody: break
-                }
+            var own: Result<HoldOutcome?, StoreError>?
+            for waiting in batch {
+                let outcome = waiting.operation == nil ? nil : outcomes.removeFirst()
+                if waiting.isLeaders { own = .success(outcome) }
+                waiting.continuation?.resume(returning: .done(.success(outcome)))
             }
-            return true
+            return own
         } catch {
-            var kept: [(operation: LedgerOperation?, waiter: Waiter)] = []
-            for (operation, waiter) in batch {
-                switch waiter {
-                case .hold(let continuation): continuation.resume(returning: .failure(error))
-                case .flush(let continuation): continuation.resume(returning: .failure(error))
-                case .nobody: kept.append((operation, waiter))
-                }
+            for waiting in batch { waiting.continuation?.resume(returning: .done(.failure(error))) }
+            let kept = batch.filter { $0.continuation == nil && !$0.isLeaders }
+            state.withLock { state in
+                state.waiting.removeAll(where: \.isLeaders)
+                state.waiting = kept + state.waiting
             }
             logger.warning("the ledger cannot be written; it is tried again", metadata: ["reason": "\(error)"])
-            return state.withLock { state in
-                let isMore = !state.waiting.isEmpty
-                state.waiting = kept + state.waiting
-                state.isWorking = isMore
-                return isMore
-            }
+            return .failure(error)
         }
     }
 
     /// Charges holds that have expired, and tries again to write what could not be written.
     package func sweep(at time: Timestamp) async throws(StoreError) {
-        _ = enqueue(.expire(before: time, limit: Self.holdsPerSweep), .nobody)
-        try await flush()
+        _ = try await perform(.expire(before: time, limit: Self.holdsPerSweep))
     }
 
     // MARK: Reading

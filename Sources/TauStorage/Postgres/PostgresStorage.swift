@@ -76,6 +76,7 @@ package final class PostgresStorage: Sendable {
     package func maintain() async {
         await withTaskGroup(of: Void.self) { group in
             group.addTask { await self.pool.maintain() }
+            group.addTask { await self.ledger.serve() }
             group.addTask { await self.reading.maintain() }
             group.addTask {
                 await self.repeatedly(every: self.servers.renewalSeconds, "this server's leases") {

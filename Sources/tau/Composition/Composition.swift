@@ -18,6 +18,7 @@ struct Composition {
     let configuration: ServerConfiguration
     let logger: Logger
     let agent: Agent
+    let audit: AuditFile
     let authenticator: KeyAuthenticator
     /// The admin key, if it was not configured but lies in the data directory.
     let keyFile: String?
@@ -41,18 +42,21 @@ struct Composition {
         do {
             // Beside the storage, because trying the sandbox takes as long as everything else together.
             async let tools = makeTools(configuration, logger)
+            let audit = AuditFile(path: configuration.auditPath, threads: BlockingThreads(count: 1))
+            var environment = RuntimeEnvironment.process(logger: logger)
+            environment.audit = audit
             let storage = try await makeStorage(configuration, logger)
             let agent = try await Agent(
                 storage: storage, models: models, tools: try await tools,
                 systemPrompt: configuration.systemPrompt, limits: configuration.runtime, budgets: configuration.budgets,
-                environment: .process(logger: logger))
+                environment: environment)
             let authenticator = KeyAuthenticator(
                 adminKey: adminKey, accounts: agent.accounts,
                 tokens: try await configuration.tokens.make(now: now, uptime: LimitsConfiguration.uptimeMilliseconds),
                 limits: configuration.limits.keys, now: now,
                 uptime: LimitsConfiguration.uptimeMilliseconds)
             return Composition(
-                configuration: configuration, logger: logger, agent: agent, authenticator: authenticator,
+                configuration: configuration, logger: logger, agent: agent, audit: audit, authenticator: authenticator,
                 keyFile: keyFile)
         } catch {
             await models.close()
@@ -99,6 +103,7 @@ struct Composition {
         edge.maxConnections = configuration.maxConnections
         edge.headSeconds = configuration.headSeconds
         edge.idleSeconds = configuration.idleSeconds
+        edge.audit = audit
         edge.trustedProxies = configuration.trustedProxies
         edge.storagePart = configuration.postgres == nil ? "disk" : "database"
         let server = EdgeServer(

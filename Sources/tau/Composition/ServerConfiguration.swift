@@ -47,6 +47,7 @@ struct ServerConfiguration: Sendable {
         """
 
     var sessionsDirectory: String { dataDirectory + "/sessions" }
+    var auditPath: String { dataDirectory + "/audit.jsonl" }
     var adminKeyPath: String { dataDirectory + "/admin.key" }
 }
 
@@ -88,6 +89,7 @@ extension ServerConfiguration {
         }
         var configuration = ServerConfiguration()
         try configuration.apply(Settings(ConfigReader(providers: providers)))
+        configuration.runtime.toolRules = try ToolRule.read(tree["tools"]["rules"])
         // The keys of model providers have the names that their own tools use.
         let variables = Settings(ConfigReader(provider: environment))
         try ModelsConfiguration(variables).apply(tree["models"], to: &configuration.providers)

@@ -48,3 +48,26 @@ extension ProtectedNames {
         readOnly = settings.strings("tools.protected.readOnly") ?? readOnly
     }
 }
+
+extension ToolRule {
+    /// Reads `tools.rules` of `tau.yaml`: rules by name, in the order in which they are asked.
+    static func read(_ tree: ConfigurationTree) throws -> [ToolRule] {
+        try tree.members().map { _, rule in
+            let members = try rule.members(["tool", "argument", "pattern", "role", "policy"])
+            let values = try Dictionary(uniqueKeysWithValues: members.map { ($0.name, try $0.tree.string()) })
+            guard let tool = values["tool"] else { throw rule.failure("needs tool: a tool's name, or \"*\"") }
+            guard let policy = values["policy"].flatMap(ToolPolicy.init) else {
+                throw rule.failure("needs policy: allow, ask or deny")
+            }
+            let role = values["role"].flatMap(Role.init)
+            guard values["role"] == nil || role != nil else {
+                throw rule["role"].failure("must be admin, user or viewer")
+            }
+            guard (values["argument"] == nil) == (values["pattern"] == nil) else {
+                throw rule.failure("needs both argument and pattern, or none of them")
+            }
+            return ToolRule(
+                tool: tool, argument: values["argument"], pattern: values["pattern"], role: role, policy: policy)
+        }
+    }
+}
