@@ -51,4 +51,29 @@ import Testing
         #expect(try accounts.owner(of: id) == .local)
         try await accounts.close()
     }
+
+    @Test func `users and keys are copied, a second time only what is new, and what was revoked stays revoked`()
+        async throws
+    {
+        let directories = [try StoreDirectory(), try StoreDirectory()]
+        let stores = directories.map { AccountDatabase(path: $0.accountsPath, threads: BlockingThreads(count: 2)) }
+        let owner = Owner(tenantID: "acme", userID: "alice")
+        try await stores[0].add(
+            User(owner: owner, role: .viewer, isDisabled: true, createdAt: Timestamp(milliseconds: 1)))
+        for number in 0..<1100 {
+            let key = APIKey(
+                id: "k\(number)", owner: owner, scopes: .readRuns, digest: "d", createdAt: Timestamp(milliseconds: 2))
+            try await stores[0].add(key)
+        }
+        try await stores[0].noteUse(of: ["k5": Timestamp(milliseconds: 9)])
+        let copy = AccountCopy(from: stores[0], to: stores[1])
+        #expect(try await copy.run() == (1, 1100))
+        try await stores[0].revokeKey("k7", at: Timestamp(milliseconds: 5))
+        #expect(try await copy.run() == (0, 0))
+        for id in ["k5", "k7", "k1099"] {
+            let (original, copied) = (try await stores[0].key(id), try await stores[1].key(id))
+            #expect(original?.key == copied?.key && original?.user == copied?.user && copied != nil)
+        }
+        for store in stores { try await store.close() }
+    }
 }

@@ -98,14 +98,20 @@ struct StoreMigrateCommand: AsyncParsableCommand {
     private func copy(
         _ from: Kind, _ postgres: PostgresStorage, _ configuration: ServerConfiguration, _ logger: Logger
     ) async throws(StoreError) -> Bool {
-        let files: JSONLSessionStore
+        let directory: JSONLStorage
         do {
-            files = try JSONLStorage(
-                directory: configuration.dataDirectory, settings: configuration.storage, logger: logger
-            ).sessions
+            directory = try JSONLStorage(
+                directory: configuration.dataDirectory, settings: configuration.storage, logger: logger)
         } catch {
             throw (error as? StoreError) ?? StoreError(.unavailable, "\(configuration.dataDirectory): \(error)")
         }
+        let files = directory.sessions
+        // First, so that no session is there whose owner is not.
+        let accounts =
+            from == .jsonl
+            ? AccountCopy(from: directory.accounts, to: postgres.accounts)
+            : AccountCopy(from: postgres.accounts, to: directory.accounts)
+        _ = try await accounts.run()
         let copy =
             from == .jsonl
             ? SessionCopy(from: files, to: postgres.sessions) : SessionCopy(from: postgres.sessions, to: files)
