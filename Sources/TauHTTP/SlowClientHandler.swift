@@ -25,6 +25,8 @@ final class SlowClientHandler: ChannelDuplexHandler, RemovableChannelHandler {
     private let limits: Limits
     private var deadline: Scheduled<Void>?
     private var bodyBytes = 0
+    /// Requests that are not answered yet: a client may send the next one early.
+    private var openRequests = 0
 
     init(limits: Limits) { self.limits = limits }
 
@@ -46,16 +48,23 @@ final class SlowClientHandler: ChannelDuplexHandler, RemovableChannelHandler {
 
     func channelRead(context: ChannelHandlerContext, data: NIOAny) {
         switch unwrapInboundIn(data) {
-        case .head: watchBody(context)
+        case .head:
+            openRequests += 1
+            watchBody(context)
         case .body(let buffer): bodyBytes += buffer.readableBytes
-        case .end: disarm()
+        case .end:
+            disarm()
+            // It was answered before its body was there.
+            if openRequests == 0 { arm(.seconds(limits.idleSeconds), context) }
         }
         context.fireChannelRead(data)
     }
 
     func write(context: ChannelHandlerContext, data: NIOAny, promise: EventLoopPromise<Void>?) {
-        // An answer that comes before the whole body ends the watch over it as well: the server closes then.
-        if case .end = unwrapOutboundIn(data) { arm(.seconds(limits.idleSeconds), context) }
+        if case .end = unwrapOutboundIn(data) {
+            openRequests -= 1
+            if openRequests == 0 { arm(.seconds(limits.idleSeconds), context) }
+        }
         context.write(data, promise: promise)
     }
 

@@ -34,7 +34,7 @@ struct BenchCommand: AsyncParsableCommand {
 
     static let names = [
         "append", "context", "open", "list", "sessions", "start", "turn", "parse", "loop", "waiting", "wire", "tools",
-        "search", "postgres", "tiers", "growth",
+        "search", "limits", "postgres", "tiers", "growth",
     ]
 
     func run() async throws {
@@ -68,7 +68,12 @@ struct BenchCommand: AsyncParsableCommand {
         try await measure("tools") { try await ToolBench(directory).commands() }
         try await measure("tools") { try await ToolBench(directory).files() }
         try await measure("search") { try await ToolBench(directory).search() }
+        try await measure("limits") { try await LimitsBench(directory).callers() }
+        try await measure("limits") { try await LimitsBench(directory).ledgerOfFiles() }
         if let url {
+            try await measure("limits") {
+                try await LimitsBench(directory).ledgerOfPostgres(PostgresBench(directory, url: url))
+            }
             try await measure("postgres") { try await PostgresBench(directory, url: url).appends() }
             try await measure("postgres") { try await PostgresBench(directory, url: url).loads() }
             try await measure("postgres") { try await PostgresBench(directory, url: url).turns() }
