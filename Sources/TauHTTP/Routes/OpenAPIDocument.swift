@@ -92,6 +92,10 @@ struct OpenAPIDocument {
         return route.method.rawValue.lowercased() + words.map { $0.prefix(1).uppercased() + $0.dropFirst() }.joined()
     }
 
+    private static let eventStream = "text/event-stream"
+    /// Readers take a stream for one text or for many events; both are meant.
+    private static let events: JSONValue = ["description": "Server-sent events, each with id, event and data"]
+
     private static func answer(_ description: RouteDescription) -> JSONValue {
         func content(_ type: String, _ schema: JSONValue) -> JSONValue {
             .object(JSONObject(members: [.init(key: type, value: ["schema": schema])]))
@@ -101,7 +105,9 @@ struct OpenAPIDocument {
         case .nothing: return ["description": summary]
         case .object(let name), .objectOrEvents(let name):
             return ["description": summary, "content": content("application/json", reference(name))]
-        case .text(let type): return ["description": summary, "content": content(type, ["type": "string"])]
+        case .text(let type):
+            let schema = type == eventStream ? events : ["type": "string"]
+            return ["description": summary, "content": content(type, schema)]
         case .page(let name):
             let page: JSONValue = [
                 "type": "object", "required": ["data", "nextCursor"],
@@ -116,10 +122,10 @@ struct OpenAPIDocument {
     /// An answer of events has status 200, whatever the other one has.
     private static func events(_ description: RouteDescription) -> [JSONObject.Member] {
         guard case .objectOrEvents = description.answer else { return [] }
-        let events: JSONValue = [
+        let answer: JSONValue = [
             "description": "The run's events, for a caller that accepts text/event-stream",
-            "content": ["text/event-stream": ["schema": ["type": "string"]]],
+            "content": .object(JSONObject(members: [.init(key: eventStream, value: ["schema": events])])),
         ]
-        return [.init(key: "200", value: events)]
+        return [.init(key: "200", value: answer)]
     }
 }

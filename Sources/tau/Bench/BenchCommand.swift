@@ -70,6 +70,7 @@ struct BenchCommand: AsyncParsableCommand {
         try await measure("search") { try await ToolBench(directory).search() }
         try await measure("limits") { try await LimitsBench(directory).callers() }
         try await measure("limits") { try await LimitsBench(directory).ledgerOfFiles() }
+        try await measure("limits") { try await ServerBench(directory).turnsWithBudgets() }
         if let url {
             try await measure("limits") {
                 try await LimitsBench(directory).ledgerOfPostgres(PostgresBench(directory, url: url))
