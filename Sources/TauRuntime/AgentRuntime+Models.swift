@@ -81,7 +81,8 @@ extension AgentRuntime {
         let states = try await storing { () throws(StoreError) in
             try await budgets.ledger.states(of: request.accounts.map(\.id))
         }
-        if case .refused(let account, _) = LedgerBook.outcome(of: request, states) {
+        // What other calls hold may come back while this one waits.
+        if case .refused(let account, _) = LedgerBook.outcomeWithoutHolds(of: request, states) {
             throw RuntimeError(.budgetExceeded, account.exhaustion)
         }
     }

@@ -124,6 +124,23 @@ import Testing
         #expect(lenient.log.contains("a budget is exceeded"))
     }
 
+    @Test func `calls wait for what others hold, and are not refused because of it`() async throws {
+        let directory = try TemporaryDirectory()
+        // Room for one call at a time that holds what it may use, and for all that they do use.
+        let server = try Self.server(
+            delay: 50, in: directory, ["TAU_BUDGET_TOKENS": "8000", "TAU_BUDGET_MIN_ANSWER_TOKENS": "5000"])
+        let client = APIClient(server)
+        let statuses = try await withThrowingTaskGroup(of: String?.self) { group in
+            for _ in 0..<4 {
+                group.addTask { try await client.run("x", in: try await client.newSession()).finalStatus }
+            }
+            return try await group.reduce(into: []) { $0.append($1) }
+        }
+        #expect(statuses == Array(repeating: "completed", count: 4))
+        #expect(try await client.get("/usage")["budget"]?["used"] == 600)
+        server.stop()
+    }
+
     @Test func `a server that is killed in the middle of calls leaves its holds, which nobody else can spend`()
         async throws
     {

@@ -150,6 +150,17 @@ public struct LedgerBook: Sendable {
         }
     }
 
+    /// What would become of a hold once the calls that are under way are over, if they used nothing.
+    public static func outcomeWithoutHolds(of request: HoldRequest, _ accounts: [String: BudgetState]) -> HoldOutcome {
+        let free = accounts.mapValues { state in
+            var state = state
+            state.heldTokens = 0
+            state.heldNanoDollars = 0
+            return state
+        }
+        return outcome(of: request, free)
+    }
+
     /// What would become of a hold now.
     public static func outcome(of request: HoldRequest, _ accounts: [String: BudgetState]) -> HoldOutcome {
         var answerTokens = request.answerTokens

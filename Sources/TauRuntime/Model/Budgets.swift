@@ -8,6 +8,8 @@ public struct BudgetSettings: Sendable {
     public var holdSeconds = 900
     /// Tokens of an answer below which a call is not worth making (`budget.minAnswerTokens`).
     public var minAnswerTokens = 256
+    /// Seconds that a call waits for what others hold (`budget.waitSeconds`).
+    public var waitSeconds = 30
 
     public init(rules: [BudgetRule] = []) { self.rules = rules }
 }
@@ -125,20 +127,37 @@ struct BudgetedProvider: ModelProvider {
     }
 
     private func take(_ hold: HoldRequest, _ request: inout ModelRequest) async throws(ProviderError) {
-        let outcome: HoldOutcome
-        do throws(StoreError) {
-            outcome = try await budgets.ledger.hold(hold)
-        } catch {
-            environment.logger.error("a budget could not be asked", metadata: ["reason": "\(error)"])
-            throw ProviderError(.ledgerUnavailable, "The budget cannot be asked now, so no model is.")
-        }
-        switch outcome {
+        switch try await outcome(of: hold) {
         case .granted(let tokens, let exceeded):
             if tokens < hold.answerTokens { request.maxOutputTokens = tokens }
             for account in exceeded {
                 environment.logger.warning("a budget is exceeded", metadata: ["account": "\(account.id)"])
             }
         case .refused(let account, _): throw ProviderError(.budgetExceeded, account.exhaustion)
+        }
+    }
+
+    /// Where only what other calls hold is in the way, it is waited for: most of it comes back.
+    private func outcome(of hold: HoldRequest) async throws(ProviderError) -> HoldOutcome {
+        var waited = 0
+        while true {
+            let outcome: HoldOutcome
+            do throws(StoreError) {
+                outcome = try await budgets.ledger.hold(hold)
+            } catch {
+                environment.logger.error("a budget could not be asked", metadata: ["reason": "\(error)"])
+                throw ProviderError(.ledgerUnavailable, "The budget cannot be asked now, so no model is.")
+            }
+            guard case .refused(let account, let state) = outcome, waited < budgets.settings.waitSeconds * 1000,
+                case .granted = LedgerBook.outcomeWithoutHolds(of: hold, [account.id: state])
+            else { return outcome }
+            let delay = 50 + Int(environment.spread() * 50)
+            waited += delay
+            do {
+                try await environment.clock.sleep(for: .milliseconds(delay))
+            } catch {
+                throw ProviderError(.cancelled, "The model call was cancelled.")
+            }
         }
     }
 

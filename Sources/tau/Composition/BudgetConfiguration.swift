@@ -7,6 +7,7 @@ extension BudgetSettings {
     mutating func apply(_ settings: Settings) throws {
         holdSeconds = try settings.integer("budget.holdSeconds", 60...86_400) ?? holdSeconds
         minAnswerTokens = try settings.integer("budget.minAnswerTokens", 1...1_000_000) ?? minAnswerTokens
+        waitSeconds = try settings.integer("budget.waitSeconds", 0...3600) ?? waitSeconds
         let isHard = try settings.choice("budget.mode", ["hard", "warn"]) != "warn"
         let window = BudgetRule.Window(
             rawValue: try settings.choice("budget.window", BudgetRule.Window.allCases.map(\.rawValue)) ?? "month")
