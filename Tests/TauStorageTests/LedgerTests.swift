@@ -151,6 +151,36 @@ import Testing
     }
 
     @Test(arguments: Place.allCases)
+    func `who is cancelled while taking the lead fails nobody else`(_ place: Place) async throws {
+        try await Self.with(place) { ledgers in
+            let account = Self.account("a", 1 << 40)
+            for round in 0..<30 {
+                async let cancelled: Void = withTaskGroup(of: Void.self) { group in
+                    for number in 0..<16 {
+                        group.addTask {
+                            // Whether it comes in time is not the question.
+                            _ = try? await ledgers[0].hold(Self.request("x\(round)-\(number)", [account], tokens: 5))
+                        }
+                    }
+                    await Task.yield()
+                    group.cancelAll()
+                }
+                let granted = try await withThrowingTaskGroup(of: Bool.self) { group in
+                    for number in 0..<16 {
+                        group.addTask {
+                            let request = Self.request("y\(round)-\(number)", [account], tokens: 5)
+                            return Self.isGranted(try await ledgers[0].hold(request))
+                        }
+                    }
+                    return try await group.reduce(0) { $0 + ($1 ? 1 : 0) }
+                }
+                await cancelled
+                #expect(granted == 16)
+            }
+        }
+    }
+
+    @Test(arguments: Place.allCases)
     func `usage is told by day, model and session, of one owner and one time`(_ place: Place) async throws {
         try await Self.with(place) { ledgers in
             let day: Int64 = 86_400_000

@@ -180,7 +180,7 @@ package final class BatchedLedger: Ledger {
     }
 
     /// One transaction, in the order in which things came. Answers what became of the leader's own; nil where it comes later. Where it
-    /// fails, what nobody waits for is kept.
+    /// fails, what nobody waits for is kept; where it fails because the leader was cancelled, all but the leader's is.
     private func write() async -> Result<HoldOutcome?, StoreError>? {
         let batch = state.withLock { state in
             let batch = Array(state.waiting.prefix(Self.operationsPerTransaction))
@@ -198,8 +198,16 @@ package final class BatchedLedger: Ledger {
             }
             return own
         } catch {
-            for waiting in batch { waiting.continuation?.resume(returning: .done(.failure(error))) }
-            let kept = batch.filter { $0.continuation == nil && !$0.isLeaders }
+            // Whatever was written after all changes nothing when it is written again.
+            let isLeadersAlone = Task.isCancelled
+            var kept: [Waiting] = []
+            for waiting in batch where !waiting.isLeaders {
+                if let continuation = waiting.continuation, !isLeadersAlone {
+                    continuation.resume(returning: .done(.failure(error)))
+                } else {
+                    kept.append(waiting)
+                }
+            }
             state.withLock { state in
                 state.waiting.removeAll(where: \.isLeaders)
                 state.waiting = kept + state.waiting
