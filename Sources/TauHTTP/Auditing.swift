@@ -1,6 +1,10 @@
 internal import TauCore
 internal import TauRuntime
 
+extension EdgeConfiguration {
+    var auditing: Auditing { Auditing(log: audit, now: now) }
+}
+
 /// Writes what a request has decided into the audit log.
 struct Auditing: Sendable {
     let log: (any AuditLog)?

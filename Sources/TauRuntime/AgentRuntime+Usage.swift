@@ -7,8 +7,7 @@ extension AgentRuntime {
         of owner: Owner, keyID: String?
     ) async throws(RuntimeError) -> [(account: BudgetAccount, state: BudgetState)] {
         guard let budgets else { return [] }
-        let time = environment.now()
-        let accounts = budgets.settings.rules.compactMap { $0.account(of: owner, keyID: keyID, at: time) }
+        let accounts = budgets.accounts(of: owner, keyID: keyID, at: environment.now())
         let states = try await storing { () throws(StoreError) in
             // What has just ended counts.
             try await budgets.ledger.flush()

@@ -191,10 +191,8 @@ public struct LedgerBook: Sendable {
 
     /// Puts what was used in the place of the hold. A second time changes nothing.
     public mutating func settle(_ charge: Charge) {
-        guard let hold = holds[charge.id] else {
-            // Without budgets there is no hold; with them, none means that it was settled.
-            return
-        }
+        // None means that it was settled.
+        guard let hold = holds[charge.id] else { return }
         for id in hold.accountIDs {
             change(id) { state in
                 if hold.isExpired {

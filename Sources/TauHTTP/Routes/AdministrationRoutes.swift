@@ -10,7 +10,7 @@ struct AdministrationRoutes: Sendable {
     let administration: Administration
     let configuration: EdgeConfiguration
 
-    private var audit: Auditing { Auditing(log: configuration.audit, now: configuration.now) }
+    private var audit: Auditing { configuration.auditing }
     private var accounts: any AccountStore { administration.accounts }
 
     /// Runs a call of the account store and gives its failure as a problem.

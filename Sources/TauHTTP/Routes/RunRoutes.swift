@@ -115,7 +115,7 @@ struct RunRoutes: Sendable {
         if !fields.contains("decision") { fields.refuse("decision", "is required") }
         let reason = fields.string("reason")
         try fields.finish()
-        try await Auditing(log: configuration.audit, now: configuration.now).write(
+        try await configuration.auditing.write(
             "approval.decide", call, context, outcome: decision?.rawValue ?? "", [("run", id.rawValue)])
         let state = try await runtime.decide(
             call, of: id, ApprovalDecision(isApproved: decision == .approve, reason: reason))

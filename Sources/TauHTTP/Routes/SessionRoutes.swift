@@ -84,7 +84,7 @@ struct SessionRoutes: Sendable {
 
     func delete(_ request: Request, _ context: EdgeContext) async throws -> Response {
         let id = try Self.sessionID(context)
-        try await Auditing(log: configuration.audit, now: configuration.now).write(
+        try await configuration.auditing.write(
             "session.delete", id.rawValue, context)
         try await runtime.deleteSession(id)
         return Response(status: .noContent)

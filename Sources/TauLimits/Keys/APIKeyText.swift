@@ -1,5 +1,6 @@
 internal import Crypto
 internal import TauCore
+internal import TauSystem
 
 /// An API key as it is shown once: `tau_<id>_<secret>`. What is kept is the id and the SHA-256 of the secret.
 package struct APIKeyText: Sendable {
@@ -27,13 +28,7 @@ package struct APIKeyText: Sendable {
 
     package var digest: String { Self.digest(of: secret) }
 
-    static func digest(of text: String) -> String {
-        let digits = Array("0123456789abcdef".utf8)
-        var bytes: [UInt8] = []
-        bytes.reserveCapacity(64)
-        for byte in SHA256.hash(data: Array(text.utf8)) { bytes += [digits[Int(byte >> 4)], digits[Int(byte & 15)]] }
-        return String(decoding: bytes, as: UTF8.self)
-    }
+    static func digest(of text: String) -> String { SHA256.hash(data: Array(text.utf8)).hexadecimalDigits }
 
     private static let letters = Array("0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz".utf8)
 

@@ -1,5 +1,6 @@
 internal import Crypto
 internal import Glibc
+internal import TauSystem
 
 /// The server's own key: whoever has it may do everything.
 package struct AdminKey: Sendable {
@@ -32,14 +33,7 @@ package struct AdminKey: Sendable {
 
     /// A new key: `tau_` and 256 random bits.
     package static func generate() -> String {
-        let digits = Array("0123456789abcdef".utf8)
-        var text = Array("tau_admin_".utf8)
-        for _ in 0..<32 {
-            let byte = UInt8.random(in: .min ... .max)
-            text.append(digits[Int(byte >> 4)])
-            text.append(digits[Int(byte & 15)])
-        }
-        return String(decoding: text, as: UTF8.self)
+        "tau_admin_" + (0..<32).map { _ in UInt8.random(in: .min ... .max) }.hexadecimalDigits
     }
 
     /// The key in a file of mode 0600; at the first start a new one is made there.

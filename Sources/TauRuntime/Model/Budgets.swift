@@ -27,8 +27,8 @@ package struct Budgets: Sendable {
     /// Whether money counts, so that only models can be used whose price is known.
     var countsMoney: Bool { settings.rules.contains { $0.isHard && $0.nanoDollars != nil } }
 
-    func accounts(of payer: Payer, at time: Timestamp) -> [BudgetAccount] {
-        settings.rules.compactMap { $0.account(of: payer.owner, keyID: payer.keyID, at: time) }
+    func accounts(of owner: Owner, keyID: String?, at time: Timestamp) -> [BudgetAccount] {
+        settings.rules.compactMap { $0.account(of: owner, keyID: keyID, at: time) }
     }
 
     /// The wish for what a call may use.
@@ -37,7 +37,8 @@ package struct Budgets: Sendable {
         at time: Timestamp
     ) -> HoldRequest {
         HoldRequest(
-            id: id, accounts: accounts(of: payer, at: time), promptTokens: promptTokens, answerTokens: answerTokens,
+            id: id, accounts: accounts(of: payer.owner, keyID: payer.keyID, at: time), promptTokens: promptTokens,
+            answerTokens: answerTokens,
             minAnswerTokens: settings.minAnswerTokens,
             // A longer prompt than estimated may cost more for each token.
             prices: model.prices.map { prices in
