@@ -32,6 +32,8 @@ package struct EdgeConfiguration: Sendable {
     package var audit: (any AuditLog)?
     /// Proxies that are believed where a request comes from (`http.trustedProxies`).
     package var trustedProxies: [NetworkRange] = []
+    /// With it connections are encrypted (`http.tls.…`).
+    package var certificate: ServerCertificate?
     /// The clock of request logs and new ids.
     package var now: @Sendable () -> Timestamp
     package var identifiers = IdentifierSource()

@@ -32,8 +32,13 @@ package struct EdgeServer: Service {
             httpDecoderConfiguration: .init(
                 maxHeaderFieldSize: configuration.maxHeadBytes, maxHeaderListSize: configuration.maxHeadBytes,
                 maxHeaderFieldCount: configuration.maxHeadFields))
+        let certificate = configuration.certificate
+        let server = HTTPServerBuilder { responder in
+            let channel = HTTP1Channel(responder: responder, configuration: http)
+            return certificate.map { EncryptedChannel(base: channel, certificate: $0) } ?? channel
+        }
         application = Application(
-            router: router.router(), server: .http1(configuration: http),
+            router: router.router(), server: server,
             configuration: ApplicationConfiguration(
                 address: .hostname(host, port: port),
                 availableConnectionsDelegate: MaximumAvailableConnections(configuration.maxConnections)),

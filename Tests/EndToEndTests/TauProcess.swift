@@ -50,7 +50,7 @@ final class TauProcess: Sendable {
             }
             text += String(decoding: data, as: UTF8.self)
         }
-        guard let found = text.firstMatch(of: /http:\/\/127\.0\.0\.1:[0-9]+/) else {
+        guard let found = text.firstMatch(of: /https?:\/\/127\.0\.0\.1:[0-9]+/) else {
             throw Failure(description: "the server told no address: \(text)")
         }
         url = String(found.output)

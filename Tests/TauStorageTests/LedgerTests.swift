@@ -135,9 +135,9 @@ import Testing
                 return try #require(try await ledgers[1].states(of: ["a", "none"])["a"])
             }
             #expect(try await state().heldTokens == 60)
-            for ledger in ledgers { try await ledger.sweep(at: Timestamp(milliseconds: 5000)) }
+            for ledger in ledgers { try await ledger.sweep(at: Timestamp(milliseconds: 5000), MemorySessionStore()) }
             #expect(try await state().heldTokens == 60)
-            for ledger in ledgers { try await ledger.sweep(at: Timestamp(milliseconds: 5001)) }
+            for ledger in ledgers { try await ledger.sweep(at: Timestamp(milliseconds: 5001), MemorySessionStore()) }
             #expect(try await state().usedTokens == 60)
             #expect(try await state().heldTokens == 0)
             // The server was only slow.
@@ -147,6 +147,42 @@ import Testing
             for _ in 1...3 { for ledger in ledgers { ledger.settle(Self.charge("2", tokens: 20)) } }
             let last = try await state()
             #expect(last.usedTokens == 32 && last.heldTokens == 0 && last.usedNanoDollars == 96)
+        }
+    }
+
+    @Test(arguments: Place.allCases)
+    func `an expired hold is charged as its session says, where it knows`(_ place: Place) async throws {
+        let header = #"{"type":"session","version":3,"id":"s","timestamp":"1970-01-01T00:00:00.000Z","cwd":"/"}"#
+        func entry(_ id: Int, _ time: Int, _ message: String) -> String {
+            let parent = id == 1 ? "null" : #""0000000\#(id - 1)""#
+            return #"{"type":"message","id":"0000000\#(id)","parentId":\#(parent),"#
+                + #""timestamp":"1970-01-01T00:00:0\#(time).000Z","message":\#(message)}"#
+        }
+        let question = #"{"role":"user","content":"x","timestamp":1000}"#
+        func answer(_ tokens: Int, _ model: String = "m/1") -> String {
+            #"{"role":"assistant","content":[],"api":"a","provider":"p","model":"\#(model)","stopReason":"stop","#
+                + #""timestamp":2000,"usage":{"input":\#(tokens),"output":2,"cacheRead":1,"cacheWrite":0,"#
+                + #""totalTokens":\#(tokens + 3),"cost":{"input":0.000000005,"total":0.000000005}}}"#
+        }
+        let cases: [(lines: [String], used: Int, nano: Int)] = [
+            ([entry(1, 0, question), entry(2, 2, answer(7))], 10, 5),
+            // It began after all that is there; somebody went on without it; another model has answered.
+            ([entry(1, 0, question), entry(2, 1, answer(7))], 60, 180),
+            ([entry(1, 0, question), entry(2, 2, question), entry(3, 3, answer(7))], 60, 180),
+            ([entry(1, 0, question), entry(2, 2, answer(7, "other"))], 60, 180),
+        ]
+        try await Self.with(place) { ledgers in
+            for (number, expected) in cases.enumerated() {
+                let sessions = MemorySessionStore()
+                let text = ([header] + expected.lines).joined(separator: "\n") + "\n"
+                try await sessions.create(try SessionFile(parsing: Array(text.utf8)))
+                let request = Self.request("\(number)", [Self.account("a\(number)", 100)], tokens: 60, until: 5000)
+                #expect(try await Self.isGranted(ledgers[0].hold(request)))
+                for ledger in ledgers { try await ledger.sweep(at: Timestamp(milliseconds: 5001), sessions) }
+                let state = try #require(try await ledgers[1].states(of: ["a\(number)"])["a\(number)"])
+                #expect(state.heldTokens == 0 && state.usedTokens == expected.used, "case \(number)")
+                #expect(state.usedNanoDollars == expected.nano, "case \(number)")
+            }
         }
     }
 
@@ -215,7 +251,7 @@ import Testing
         storage.ledger.settle(Self.charge("1", tokens: 25))
         await #expect(throws: StoreError.self) { try await storage.ledger.flush() }
         _ = try await database.query("ALTER TABLE hidden RENAME TO charges")
-        try await storage.ledger.sweep(at: Timestamp(milliseconds: 0))
+        try await storage.ledger.sweep(at: Timestamp(milliseconds: 0), MemorySessionStore())
         let state = try #require(try await storage.ledger.states(of: ["a"])["a"])
         #expect(state.usedTokens == 25 && state.heldTokens == 0)
         try await storage.close()

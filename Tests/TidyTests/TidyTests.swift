@@ -58,7 +58,7 @@ import Testing
         ],
         "TauHTTP": [
             "TauCore", "TauRuntime", "TauWire", "Glibc", "HTTPTypes", "Hummingbird", "HummingbirdCore", "NIOHTTPTypes",
-            "Logging", "NIOCore",
+            "Logging", "NIOCore", "NIOSSL",
             "ServiceLifecycle",
             "Synchronization",
         ],

@@ -66,7 +66,7 @@ package final class JSONLSessionStore: SessionStore {
                     try await checkpoint()
                     try await catalog.compareIfOpen()
                     if let accounts, accounts.hasOwners {
-                        try await accounts.ledger.sweep(at: Timestamp(milliseconds: wallClockMilliseconds()))
+                        try await accounts.ledger.sweep(at: Timestamp(milliseconds: wallClockMilliseconds()), self)
                     }
                 }
                 try await catalog.readChangesIfOpen()

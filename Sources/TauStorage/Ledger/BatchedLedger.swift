@@ -7,15 +7,16 @@ enum LedgerOperation: Sendable {
     case hold(HoldRequest)
     case settle(Charge)
     case add(Charge)
-    /// Charges holds of which nothing was heard, up to so many.
-    case expire(before: Timestamp, limit: Int)
+    /// Charges a hold in full of whose call nothing was heard.
+    case expire(String)
 
     /// The holds that must be looked at.
     var holdID: String? {
         switch self {
         case .hold(let request): request.id
         case .settle(let charge): charge.id
-        case .add, .expire: nil
+        case .expire(let id): id
+        case .add: nil
         }
     }
 
@@ -25,8 +26,7 @@ enum LedgerOperation: Sendable {
         case .hold(let request): return book.hold(request)
         case .settle(let charge): book.settle(charge)
         case .add(let charge): book.add(charge)
-        case .expire(let time, _):
-            for hold in book.holds.values where hold.expiresAt < time { book.expire(hold.id) }
+        case .expire(let id): book.expire(id)
         }
         return nil
     }
@@ -37,6 +37,9 @@ protocol LedgerBackend: Sendable {
     /// Does all operations in one transaction, in their order, with the accounts and holds that they touch locked; durable when it
     /// returns.
     func apply(_ operations: [LedgerOperation]) async throws(StoreError) -> [HoldOutcome?]
+
+    /// What holds would be charged as that have expired before a time, up to so many.
+    func expired(before time: Timestamp, limit: Int) async throws(StoreError) -> [Charge]
 
     func states(of accounts: [String]) async throws(StoreError) -> [String: BudgetState]
     func usage(_ query: UsageQuery) async throws(StoreError) -> [UsageGroup]
@@ -217,9 +220,27 @@ package final class BatchedLedger: Ledger {
         }
     }
 
-    /// Charges holds that have expired, and tries again to write what could not be written.
-    package func sweep(at time: Timestamp) async throws(StoreError) {
-        _ = try await perform(.expire(before: time, limit: Self.holdsPerSweep))
+    /// Charges holds that have expired, and tries again to write what could not be written. What a call has used is read in its session;
+    /// where nobody knows it is all that was held.
+    package func sweep(at time: Timestamp, _ sessions: some SessionStore) async throws(StoreError) {
+        for charge in try await backend.expired(before: time, limit: Self.holdsPerSweep) {
+            if let known = try await found(charge, sessions) {
+                settle(known)
+            } else {
+                _ = try await perform(.expire(charge.id))
+            }
+        }
+        try await flush()
+    }
+
+    private func found(_ charge: Charge, _ sessions: some SessionStore) async throws(StoreError) -> Charge? {
+        do throws(StoreError) {
+            return charge.found(in: SessionTree(try await sessions.read(charge.sessionID)))
+        } catch {
+            // A session that can never be read must not keep its hold for ever.
+            guard error.code == .notFound || error.code == .corrupt else { throw error }
+            return nil
+        }
     }
 
     // MARK: Reading

@@ -68,15 +68,7 @@ struct DatabaseLedger: LedgerBackend {
                     try Row.fetchOne(
                         db.cachedStatement(sql: "SELECT * FROM budget_holds WHERE id = ?"), arguments: [id]))
             }
-            switch operation {
-            case .hold(let request): accounts.formUnion(request.accounts.map(\.id))
-            case .expire(let time, let limit):
-                let rows = try Row.fetchAll(
-                    db, sql: "SELECT * FROM budget_holds WHERE NOT is_expired AND expires_at < ? LIMIT ?",
-                    arguments: [time.milliseconds, limit])
-                for row in rows { take(row) }
-            case .settle, .add: break
-            }
+            if case .hold(let request) = operation { accounts.formUnion(request.accounts.map(\.id)) }
         }
         return LedgerBook(accounts: try states(of: Array(accounts), db), holds: holds)
     }
@@ -124,6 +116,16 @@ struct DatabaseLedger: LedgerBackend {
                 charge.sessionID.rawValue, charge.model.description, charge.input, charge.output, charge.cacheRead,
                 charge.cacheWrite, charge.nanoDollars, charge.isEstimated,
             ])
+        }
+    }
+
+    func expired(before time: Timestamp, limit: Int) async throws(StoreError) -> [Charge] {
+        guard file.exists else { return [] }
+        return try await file.read { db in
+            try String.fetchAll(
+                db, sql: "SELECT charge FROM budget_holds WHERE NOT is_expired AND expires_at < ? LIMIT ?",
+                arguments: [time.milliseconds, limit]
+            ).compactMap { Charge(storedIn: $0) }
         }
     }
 

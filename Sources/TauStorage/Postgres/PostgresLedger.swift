@@ -32,18 +32,8 @@ struct PostgresLedger: LedgerBackend {
     ) async throws(PostgresError) -> LedgerBook {
         // Which accounts a hold has never changes, so that they can be known before they are locked.
         var accounts: Set<String> = []
-        var ids = operations.compactMap(\.holdID)
-        for operation in operations {
-            switch operation {
-            case .hold(let request): accounts.formUnion(request.accounts.map(\.id))
-            case .expire(let time, let limit):
-                let due = try await connection.query(
-                    "SELECT id FROM budget_holds WHERE NOT is_expired AND expires_at < $1 LIMIT $2",
-                    .integer(time.milliseconds), .integer(Int64(limit)))
-                for row in due.rows { ids.append(try row.text(0)) }
-            case .settle, .add: break
-            }
-        }
+        let ids = operations.compactMap(\.holdID)
+        for case .hold(let request) in operations { accounts.formUnion(request.accounts.map(\.id)) }
         if operations.contains(where: { if case .hold = $0 { false } else { true } }) {
             let known = try await connection.query(
                 "SELECT DISTINCT unnest(accounts) FROM budget_holds WHERE id = ANY($1::text[])", names(ids))
@@ -182,6 +172,19 @@ struct PostgresLedger: LedgerBackend {
     }
 
     // MARK: Reading
+
+    func expired(before time: Timestamp, limit: Int) async throws(StoreError) -> [Charge] {
+        let statement = PostgresStatement(
+            "SELECT charge FROM budget_holds WHERE NOT is_expired AND expires_at < $1 LIMIT $2",
+            [.integer(time.milliseconds), .integer(Int64(limit))])
+        return try await storing { () throws(PostgresError) in
+            var charges: [Charge] = []
+            for row in try await pool.query(statement, isRepeatable: true).rows {
+                if let charge = Charge(storedIn: try row.text(0)) { charges.append(charge) }
+            }
+            return charges
+        }
+    }
 
     func states(of accounts: [String]) async throws(StoreError) -> [String: BudgetState] {
         let statement = PostgresStatement(

@@ -95,7 +95,7 @@ package final class PostgresStorage: Sendable {
             }
             group.addTask {
                 await self.repeatedly(every: Self.ledgerSeconds, "the ledger") { () throws(StoreError) in
-                    try await self.ledger.sweep(at: Timestamp(milliseconds: wallClockMilliseconds()))
+                    try await self.ledger.sweep(at: Timestamp(milliseconds: wallClockMilliseconds()), self.sessions)
                 }
             }
             if let days = settings.archiveAfterDays, let archive = sessions.archive {
@@ -120,7 +120,7 @@ package final class PostgresStorage: Sendable {
     private static let quietSeconds = 5
     private static let sweepSeconds = 3600
     private static let cleaningSeconds = 60
-    private static let ledgerSeconds = 30
+    private static let ledgerSeconds = 5
 
     private func repeatedly(
         every seconds: Int, _ subject: String, _ body: () async throws(StoreError) -> Void

@@ -10,6 +10,11 @@ struct ClientOptions: ParsableArguments {
     @Option(help: ArgumentHelp("The API key (TAU_API_KEY).", valueName: "key"))
     var key: String?
 
+    @Option(
+        help: ArgumentHelp(
+            "Certificates that vouch for the server (TAU_CA), where the system's do not.", valueName: "file"))
+    var ca: String?
+
     @Option(help: ArgumentHelp("The data directory (TAU_DATA_DIR). Default: ./data", valueName: "directory"))
     var dataDir: String?
 
@@ -70,7 +75,8 @@ struct ClientOptions: ParsableArguments {
                 throw ClientError(
                     .refused, "a server needs a key: give --key or set TAU_API_KEY (see its data/admin.key)")
             }
-            return try await body(ServerAddress(url: url, key: key))
+            let trust = (ca ?? Self.variable("TAU_CA")).map { ServerAddress.Trust.file($0) }
+            return try await body(ServerAddress(url: url, key: key, trust: trust ?? .system))
         }
         // The configuration may name the directory, too. Looking elsewhere would start a second server over its data.
         var overrides = ServerConfiguration.Overrides()

@@ -1,6 +1,7 @@
 internal import AsyncHTTPClient
 internal import NIOCore
 internal import NIOHTTP1
+internal import NIOSSL
 internal import TauCore
 internal import TauWire
 
@@ -40,6 +41,13 @@ struct TauClient: Sendable {
         configuration.timeout.connect = .seconds(5)
         configuration.timeout.read = silence
         configuration.connectionPool.retryConnectionEstablishment = false
+        var encryption = TLSConfiguration.makeClientConfiguration()
+        switch address.trust {
+        case .system: break
+        case .file(let path): encryption.trustRoots = .file(path)
+        case .ownMachine: encryption.certificateVerification = .none
+        }
+        configuration.tlsConfiguration = encryption
         let http = HTTPClient(configuration: configuration)
         do {
             let result = try await body(TauClient(address, http))

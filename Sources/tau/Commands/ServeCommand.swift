@@ -87,7 +87,8 @@ struct ServeCommand: AsyncParsableCommand {
 
     private static func welcome(_ composition: Composition, _ port: Int, _ presence: PresenceHolder) {
         let configuration = composition.configuration
-        let url = "http://\(configuration.host):\(port)"
+        let scheme = configuration.certificateFiles == nil ? "http" : "https"
+        let url = "\(scheme)://\(configuration.host):\(port)"
         presence.announce(url, in: configuration.dataDirectory)
         let program = CommandLine.arguments.first ?? "tau"
         let key = composition.keyFile.map { "$(cat \($0))" } ?? "$TAU_AUTH_ADMIN_KEY"

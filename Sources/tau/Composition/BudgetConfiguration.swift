@@ -5,7 +5,7 @@ internal import TauRuntime
 extension BudgetSettings {
     /// Reads `budget.…`. The short keys are for each user; `budget.tenant.day.tokens` and the like for everything else.
     mutating func apply(_ settings: Settings) throws {
-        holdSeconds = try settings.integer("budget.holdSeconds", 60...86_400) ?? holdSeconds
+        holdSeconds = try settings.integer("budget.holdSeconds", 1...86_400) ?? holdSeconds
         minAnswerTokens = try settings.integer("budget.minAnswerTokens", 1...1_000_000) ?? minAnswerTokens
         waitSeconds = try settings.integer("budget.waitSeconds", 0...3600) ?? waitSeconds
         let isHard = try settings.choice("budget.mode", ["hard", "warn"]) != "warn"

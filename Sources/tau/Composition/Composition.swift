@@ -20,6 +20,7 @@ struct Composition {
     let agent: Agent
     let audit: AuditFile
     let authenticator: KeyAuthenticator
+    let certificate: CertificateService?
     /// The admin key, if it was not configured but lies in the data directory.
     let keyFile: String?
 
@@ -33,6 +34,7 @@ struct Composition {
         }
         let keyFile = configuration.adminKey == nil ? configuration.adminKeyPath : nil
         let adminKey = try AdminKey(configuration.adminKey ?? AdminKey.load(path: configuration.adminKeyPath))
+        let certificate = try configuration.certificateFiles.map { try CertificateService($0, logger: logger) }
         let models: AgentModels
         do throws(ProvidersConfigurationError) {
             models = try AgentModels(configuration.providers, logger: logger)
@@ -57,7 +59,7 @@ struct Composition {
                 uptime: LimitsConfiguration.uptimeMilliseconds)
             return Composition(
                 configuration: configuration, logger: logger, agent: agent, audit: audit, authenticator: authenticator,
-                keyFile: keyFile)
+                certificate: certificate, keyFile: keyFile)
         } catch {
             await models.close()
             throw error
@@ -105,13 +107,14 @@ struct Composition {
         edge.idleSeconds = configuration.idleSeconds
         edge.audit = audit
         edge.trustedProxies = configuration.trustedProxies
+        edge.certificate = certificate?.certificate
         edge.storagePart = configuration.postgres == nil ? "disk" : "database"
         let server = EdgeServer(
             runtime: agent.runtime, authenticator: authenticator, host: configuration.host, port: configuration.port,
             administration: administration, configuration: edge, logger: logger, onListening: onListening)
         // Stopped from the last to the first: new work is refused, connections end, runs finish.
         let services: [any Service] =
-            agent.services + [
+            agent.services + (certificate.map { [$0] } ?? []) + [
                 KeyUseService(authenticator: authenticator, logger: logger), server,
                 DrainService(runtime: agent.runtime),
             ]

@@ -10,6 +10,7 @@ func withEmbeddedServer<Result: Sendable>(
     var configuration = configuration
     configuration.host = "127.0.0.1"
     configuration.port = 0
+    configuration.certificateFiles = nil
     configuration.logLevel = "error"
     let key = AdminKey.generate()
     configuration.adminKey = key

@@ -17,6 +17,8 @@ struct ServerConfiguration: Sendable {
     var maxBodyBytes = 8 << 20
     var maxImportBytes = 256 << 20
     var heartbeatSeconds = 15
+    /// With them connections are encrypted.
+    var certificateFiles: CertificateFiles?
     /// Proxies that are believed where a request comes from (`http.trustedProxies`).
     var trustedProxies: [NetworkRange] = []
     var limits = LimitsConfiguration()
@@ -103,6 +105,7 @@ extension ServerConfiguration {
         maxBodyBytes = try settings.integer("http.maxBodyBytes", 1024...(1 << 30)) ?? maxBodyBytes
         maxImportBytes = try settings.integer("http.maxImportBytes", 1024...(1 << 32)) ?? maxImportBytes
         heartbeatSeconds = try settings.integer("http.heartbeatSeconds", 1...3600) ?? heartbeatSeconds
+        certificateFiles = try CertificateFiles(settings)
         dataDirectory = settings.string("data.dir") ?? dataDirectory
         adminKey = try settings.secret("auth.adminKey")
         logLevel =

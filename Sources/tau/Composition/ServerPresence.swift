@@ -7,6 +7,16 @@ struct ServerAddress: Sendable {
     /// Such as `http://127.0.0.1:8080`, without a slash at the end.
     var url: String
     var key: String
+    /// What vouches for a server that speaks TLS.
+    var trust = Trust.system
+
+    enum Trust: Sendable {
+        case system
+        /// The certificates in a file, as PEM.
+        case file(String)
+        /// It runs on this machine and has the data directory, whatever name its certificate has.
+        case ownMachine
+    }
 }
 
 /// How a server tells commands on the same data directory where it is: `server.json`, locked while it runs.
@@ -45,6 +55,6 @@ struct ServerPresence: ~Copyable {
         guard count > 0, let url = (try? JSONValue(parsing: buffer[..<count]))?["url"]?.string,
             let key = try? AdminKey.load(path: directory + "/admin.key")
         else { return nil }
-        return ServerAddress(url: url, key: key)
+        return ServerAddress(url: url, key: key, trust: .ownMachine)
     }
 }
