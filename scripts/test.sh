@@ -5,7 +5,8 @@ cd "$(dirname "$0")/.."
 TAU_TEST_MODEL_DIR=$(scripts/local-model.sh)
 TAU_TEST_SCHEMA_DIR=$(scripts/schema-suite.sh)
 TAU_TEST_S3_DIR=$(scripts/s3-servers.sh)
-export TAU_TEST_MODEL_DIR TAU_TEST_SCHEMA_DIR TAU_TEST_S3_DIR
+TAU_TEST_TOOLS_DIR=$(scripts/test-tools.sh)
+export TAU_TEST_MODEL_DIR TAU_TEST_SCHEMA_DIR TAU_TEST_S3_DIR TAU_TEST_TOOLS_DIR
 swift build --build-tests
 # Tests start in their turn, so that the time limit of one does not run while others have the processors.
 # A crash of a test process must end it, not start a debugger that holds its pipes; and a run that hangs must end and say so.

@@ -111,3 +111,18 @@ ssize_t tau_find(const void *haystack, size_t haystack_count, const void *needle
 }
 
 uint32_t tau_checksum(const void *bytes, size_t count) { return (uint32_t)crc32_z(0, bytes, count); }
+
+size_t tau_gzip_bound(size_t count) { return compressBound(count) + 18; }
+
+size_t tau_gzip(const void *bytes, size_t count, void *output, size_t capacity) {
+    z_stream stream = {0};
+    // 15 bits of window, and 16 for the gzip format instead of zlib's own.
+    if (deflateInit2(&stream, Z_BEST_SPEED, Z_DEFLATED, 15 + 16, 8, Z_DEFAULT_STRATEGY) != Z_OK) return 0;
+    stream.next_in = (Bytef *)bytes;
+    stream.avail_in = (uInt)count;
+    stream.next_out = output;
+    stream.avail_out = (uInt)capacity;
+    int end = deflate(&stream, Z_FINISH);
+    deflateEnd(&stream);
+    return end == Z_STREAM_END ? stream.total_out : 0;
+}

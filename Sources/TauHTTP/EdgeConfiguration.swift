@@ -34,6 +34,8 @@ package struct EdgeConfiguration: Sendable {
     package var trustedProxies: [NetworkRange] = []
     /// With it connections are encrypted (`http.tls.…`).
     package var certificate: ServerCertificate?
+    /// What reads the metrics; nil for none.
+    package var metrics: MetricsPage?
     /// The clock of request logs and new ids.
     package var now: @Sendable () -> Timestamp
     package var identifiers = IdentifierSource()

@@ -17,12 +17,13 @@ package struct EdgeServer: Service {
         administration: Administration?, configuration: EdgeConfiguration, logger: Logger,
         onListening: @escaping @Sendable (Int) async -> Void
     ) {
+        let streams = StreamPlaces(maxPerOwner: configuration.maxStreamsPerUser)
         let router = APIRouter(
             runtime: runtime, authenticator: authenticator,
             table: RouteTable(
                 runtime: runtime, health: HealthChecks(runtime: runtime, configuration: configuration),
-                administration: administration, configuration: configuration),
-            streams: StreamPlaces(maxPerOwner: configuration.maxStreamsPerUser),
+                administration: administration, streams: streams, configuration: configuration),
+            streams: streams,
             idempotency: IdempotencyStore(maxKeys: configuration.maxIdempotencyKeys, now: configuration.now),
             configuration: configuration)
         let slow = SlowClientHandler.Limits(

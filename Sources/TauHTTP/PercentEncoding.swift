@@ -1,6 +1,6 @@
 extension StringProtocol {
     /// Decodes percent-encoded bytes (RFC 3986, 2.1). Nil for a sign without two digits, and for what is no UTF-8 then.
-    var percentDecoded: String? {
+    package var percentDecoded: String? {
         var bytes: [UInt8] = []
         var rest = Array(utf8)[...]
         while let byte = rest.popFirst() {

@@ -46,6 +46,12 @@ public final class Agent: Sendable {
         [StorageUpkeep(storage: storage), PeerService(runtime), runtime.supervisor]
     }
 
+    /// Sets the gauges of what is here now, for whoever reads them next.
+    package func noteMeasurements() async {
+        await runtime.noteMeasurements()
+        storage.noteMeasurements()
+    }
+
     /// Closes everything. Nothing may be at work any more.
     public func close() async {
         do throws(StoreError) {

@@ -17,6 +17,8 @@ public struct AgentStorage: Sendable {
     package let ledger: (any Ledger)?
     /// Works until its task is cancelled.
     let maintain: @Sendable () async -> Void
+    /// Sets the gauges of what is here now.
+    let noteMeasurements: @Sendable () -> Void
     private let sync: @Sendable () async throws(StoreError) -> Void
     private let end: @Sendable () async throws(StoreError) -> Void
 
@@ -32,6 +34,7 @@ public struct AgentStorage: Sendable {
         accounts = nil
         ledger = nil
         maintain = {}
+        noteMeasurements = {}
         sync = { () throws(StoreError) in }
         end = { () throws(StoreError) in }
     }
@@ -51,6 +54,7 @@ public struct AgentStorage: Sendable {
                 group.addTask { await storage.accounts.ledger.serve() }
             }
         }
+        noteMeasurements = {}
         sync = { () throws(StoreError) in try await storage.sessions.checkpoint() }
         end = { () throws(StoreError) in
             try await storage.sessions.shutDown()
@@ -66,6 +70,7 @@ public struct AgentStorage: Sendable {
         accounts = storage.accounts
         ledger = storage.ledger
         maintain = { await storage.maintain() }
+        noteMeasurements = { storage.noteMeasurements() }
         sync = { () throws(StoreError) in }
         end = { () throws(StoreError) in try await storage.close() }
     }

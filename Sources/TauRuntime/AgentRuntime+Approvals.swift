@@ -37,7 +37,7 @@ extension AgentRuntime {
                 try await resume(record)
             } catch {
                 environment.logger.error(
-                    "a run cannot go on", metadata: ["run": "\(record.run.id)", "reason": "\(error)"])
+                    "a run cannot go on", metadata: ["run_id": "\(record.run.id)", "reason": "\(error)"])
                 if error.code != .storageUnavailable { interrupt(record) }
             }
         }

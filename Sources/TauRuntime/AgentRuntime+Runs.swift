@@ -1,4 +1,5 @@
 internal import Logging
+internal import ServiceContextModule
 public import TauCore
 
 /// What a caller asks a run for.
@@ -176,14 +177,15 @@ extension AgentRuntime {
         _ level: ThinkingLevel, maxTurns: Int, maxCost: Double?, role: Role?
     ) -> RunContext {
         var logger = environment.logger
-        logger[metadataKey: "session"] = "\(session.id)"
-        logger[metadataKey: "run"] = "\(run.id)"
+        logger[metadataKey: "session_id"] = "\(session.id)"
+        logger[metadataKey: "run_id"] = "\(run.id)"
+        logger[metadataKey: "user_id"] = "\(session.owner.tenantID)/\(session.owner.userID)"
         return RunContext(
             run: run, session: session, route: route, tools: tools, definitions: definitions, schemas: schemas,
             thinkingLevel: level, defaultSystemPrompt: defaultSystemPrompt, maxTurns: maxTurns, maxCost: maxCost,
             role: role,
             limits: limits,
-            environment: environment, runs: runs, logger: logger)
+            environment: environment, runs: runs, logger: logger, origin: ServiceContext.current)
     }
 
     private func finish(_ run: ActiveRun, _ session: LiveSession, _ failure: StoreError?) async {

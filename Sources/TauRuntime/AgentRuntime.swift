@@ -83,6 +83,12 @@ public final class AgentRuntime: Sendable {
     /// Closes all sessions; for the end of the process, when nothing runs any more.
     public func close() async { await sessions.closeAll() }
 
+    /// Sets the gauges of what is here now.
+    package func noteMeasurements() async {
+        Measurements.activeRuns.set(registry.activeCount)
+        Measurements.openSessions.set(await sessions.count)
+    }
+
     public func checkStorage() async throws(StoreError) { try await store.checkHealth() }
 
     // MARK: Sessions
@@ -245,7 +251,7 @@ public final class AgentRuntime: Sendable {
             try await tools.removeWorkspace(of: id)
         } catch {
             environment.logger.error(
-                "a deleted session's workspace was left", metadata: ["session": "\(id)", "reason": "\(error)"])
+                "a deleted session's workspace was left", metadata: ["session_id": "\(id)", "reason": "\(error)"])
             throw RuntimeError(.storageUnavailable, "The session is deleted, but its workspace could not be removed.")
         }
     }

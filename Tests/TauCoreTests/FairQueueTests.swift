@@ -30,6 +30,24 @@ import Testing
         #expect(queue.waitingCount == 0)
     }
 
+    @Test func `groups have turns above those of their owners`() async throws {
+        let queue = FairQueue<String>(places: 1, maxWaiting: 100) { String($0.prefix(1)) }
+        let served = Served()
+        try await queue.enter("first")
+        await withTaskGroup(of: Void.self) { group in
+            for (index, name) in ["ax1", "ax2", "ay1", "az1", "bx1", "ay2", "bx2"].enumerated() {
+                group.addTask {
+                    try? await queue.enter(String(name.prefix(2)))
+                    served.add(name)
+                    queue.leave()
+                }
+                while queue.waitingCount < index + 1 { await Task.yield() }
+            }
+            queue.leave()
+        }
+        #expect(served.all == ["ax1", "bx1", "ay1", "bx2", "az1", "ax2", "ay2"])
+    }
+
     @Test func `more than may wait are refused, and a place that was given back is a place`() async throws {
         let queue = FairQueue<Int>(places: 2, maxWaiting: 1)
         try await queue.enter(1)

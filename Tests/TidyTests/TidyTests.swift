@@ -26,7 +26,7 @@ import Testing
 
     /// What each module may import of ours and of others; the README's table of floors says the same.
     static let allowed: [String: Set<String>] = [
-        "TauCore": ["Synchronization"],
+        "TauCore": ["CoreMetrics", "ServiceContextModule", "Synchronization"],
         "TauWire": ["Glibc"],
         "TauSystem": ["CTauSystem", "Dispatch", "Glibc", "NIOConcurrencyHelpers", "NIOPosix", "Synchronization"],
         "TauPostgres": ["TauSystem", "CPostgres", "Glibc", "Synchronization"],
@@ -49,8 +49,13 @@ import Testing
         "TauLimits": [
             "TauCore", "TauRedis", "TauSystem", "Crypto", "JWTKit", "FoundationEssentials", "Glibc", "Synchronization",
         ],
-        "TauTelemetry": ["TauCore", "Glibc", "Logging", "Synchronization"],
-        "TauRuntime": ["TauCore", "Logging", "ServiceLifecycle", "Synchronization"],
+        "TauTelemetry": [
+            "TauCore", "TauSystem", "AsyncHTTPClient", "CoreMetrics", "Glibc", "Instrumentation", "Logging", "NIOCore",
+            "NIOHTTP1", "ServiceContextModule", "Synchronization", "Tracing",
+        ],
+        "TauRuntime": [
+            "TauCore", "Logging", "ServiceContextModule", "ServiceLifecycle", "Synchronization", "Tracing",
+        ],
         "TauKit": [
             "TauCore", "TauObjects", "TauPostgres", "TauProviders", "TauRedis", "TauRuntime", "TauStorage", "TauSystem",
             "TauTools", "Logging",
@@ -58,9 +63,9 @@ import Testing
         ],
         "TauHTTP": [
             "TauCore", "TauRuntime", "TauWire", "Glibc", "HTTPTypes", "Hummingbird", "HummingbirdCore", "NIOHTTPTypes",
-            "Logging", "NIOCore", "NIOSSL",
+            "Instrumentation", "Logging", "NIOCore", "NIOSSL", "ServiceContextModule",
             "ServiceLifecycle",
-            "Synchronization",
+            "Synchronization", "Tracing",
         ],
     ]
 

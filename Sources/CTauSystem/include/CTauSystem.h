@@ -56,6 +56,12 @@ ssize_t tau_find(const void *haystack, size_t haystack_count, const void *needle
 /// The CRC-32 of bytes (RFC 1952), as zlib computes it.
 uint32_t tau_checksum(const void *bytes, size_t count);
 
+/// Room that suffices for so many bytes in the gzip format.
+size_t tau_gzip_bound(size_t count);
+
+/// Writes bytes in the gzip format (RFC 1952); returns how many they are then, 0 where there is no room. Less than 4 GiB.
+size_t tau_gzip(const void *bytes, size_t count, void *output, size_t capacity);
+
 enum { TAU_SPAWN_MAX_INHERITED = 8 };
 
 /// What a child is to be.

@@ -16,7 +16,11 @@ public struct Principal: Hashable, Sendable {
 
     /// The one who runs the server, with all rights over every tenant.
     public static let operatorOfServer = Principal(
-        owner: .local, role: .admin, scopes: Role.admin.scopes.union(.operate), keyID: "admin")
+        owner: .local, role: .admin, scopes: Role.admin.scopes.union([.operate, .readMetrics]), keyID: "admin")
+
+    /// Who reads the server's metrics, and nothing else.
+    public static let metricsReader = Principal(
+        owner: .local, role: .viewer, scopes: .readMetrics, keyID: "metrics")
 }
 
 /// Tells who a bearer token belongs to.

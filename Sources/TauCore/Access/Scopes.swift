@@ -17,6 +17,9 @@ public struct Scopes: OptionSet, Hashable, Sendable {
     /// Manages the users and keys of every tenant. No user has it: only the server's own admin key.
     public static let operate = Scopes(rawValue: 1 << 7)
 
+    /// Reads the server's metrics, which tell of all tenants. No user has it: only the admin key, and a key for just this.
+    public static let readMetrics = Scopes(rawValue: 1 << 8)
+
     /// The names that keys and tokens carry.
     private static let names: [(Scopes, String)] = [
         (.readSessions, "sessions:read"), (.writeSessions, "sessions:write"), (.readRuns, "runs:read"),

@@ -46,6 +46,8 @@ public enum HoldOutcome: Sendable, Equatable {
     case granted(answerTokens: Int, exceeded: [BudgetAccount])
     /// The account has too little left.
     case refused(BudgetAccount, BudgetState)
+
+    public var isGranted: Bool { if case .granted = self { true } else { false } }
 }
 
 /// Tokens and money set aside for one call.

@@ -1,7 +1,8 @@
 internal import Synchronization
 
 /// A bounded number of places. Who finds none waits; owners with somebody waiting are served in turns, and within one
-/// owner in order, so that a thousand callers of one owner do not delay another's one.
+/// owner in order, so that a thousand callers of one owner do not delay another's one. Owners may belong to groups, which have turns
+/// above theirs: neither do the owners of a large group.
 package final class FairQueue<Owner: Hashable & Sendable>: Sendable {
     /// Why no place was given.
     package enum Refusal: Error {
@@ -21,26 +22,30 @@ package final class FairQueue<Owner: Hashable & Sendable>: Sendable {
         /// About to wait; cancelling one that is not waiting yet takes it out.
         var arriving: Set<UInt64> = []
         var waiting: [Owner: [Waiter]] = [:]
-        /// Owners with somebody waiting, the next one to be served first.
-        var turns: [Owner] = []
+        /// Groups with somebody waiting, the next one to be served first, and the same for the owners of each.
+        var groups: [String] = []
+        var owners: [String: [Owner]] = [:]
         var waitingCount = 0
 
         mutating func removeFirst() -> Waiter? {
-            guard !turns.isEmpty else { return nil }
-            let owner = turns.removeFirst()
+            guard !groups.isEmpty else { return nil }
+            let group = groups.removeFirst()
+            guard let owner = owners[group]?.removeFirst() else { return nil }
             let waiter = waiting[owner]?.removeFirst()
             waitingCount -= 1
-            if waiting[owner]?.isEmpty == false { turns.append(owner) } else { waiting[owner] = nil }
+            if waiting[owner]?.isEmpty == false { owners[group]?.append(owner) } else { waiting[owner] = nil }
+            if owners[group]?.isEmpty == false { groups.append(group) } else { owners[group] = nil }
             return waiter
         }
 
-        mutating func append(_ waiter: Waiter, of owner: Owner) {
-            if waiting[owner] == nil { turns.append(owner) }
+        mutating func append(_ waiter: Waiter, of owner: Owner, in group: String) {
+            if owners[group] == nil { groups.append(group) }
+            if waiting[owner] == nil { owners[group, default: []].append(owner) }
             waiting[owner, default: []].append(waiter)
             waitingCount += 1
         }
 
-        mutating func remove(_ id: UInt64, of owner: Owner) -> Waiter? {
+        mutating func remove(_ id: UInt64, of owner: Owner, in group: String) -> Waiter? {
             arriving.remove(id)
             guard let place = waiting[owner]?.firstIndex(where: { $0.id == id }),
                 let waiter = waiting[owner]?.remove(at: place)
@@ -48,7 +53,11 @@ package final class FairQueue<Owner: Hashable & Sendable>: Sendable {
             waitingCount -= 1
             if waiting[owner]?.isEmpty == true {
                 waiting[owner] = nil
-                turns.removeAll { $0 == owner }
+                owners[group]?.removeAll { $0 == owner }
+                if owners[group]?.isEmpty == true {
+                    owners[group] = nil
+                    groups.removeAll { $0 == group }
+                }
             }
             return waiter
         }
@@ -58,11 +67,13 @@ package final class FairQueue<Owner: Hashable & Sendable>: Sendable {
 
     private let state: Mutex<State>
     private let maxWaiting: Int
+    private let group: @Sendable (Owner) -> String
 
     /// At least one place; `maxWaiting` bounds those that wait, of all owners together.
-    package init(places: Int, maxWaiting: Int) {
+    package init(places: Int, maxWaiting: Int, group: @escaping @Sendable (Owner) -> String = { _ in "" }) {
         state = Mutex(State(free: max(1, places)))
         self.maxWaiting = maxWaiting
+        self.group = group
     }
 
     /// How many wait now.
@@ -116,7 +127,8 @@ package final class FairQueue<Owner: Hashable & Sendable>: Sendable {
 
     /// Whether a place was given; false if the task was cancelled.
     private func wait(_ id: UInt64, _ owner: Owner) async -> Bool {
-        await withTaskCancellationHandler {
+        let group = group(owner)
+        return await withTaskCancellationHandler {
             await withCheckedContinuation { continuation in
                 let now: Bool? = state.withLock { state in
                     guard state.arriving.remove(id) != nil else { return false }
@@ -125,13 +137,13 @@ package final class FairQueue<Owner: Hashable & Sendable>: Sendable {
                         state.free -= 1
                         return true
                     }
-                    state.append(Waiter(id: id, continuation: continuation), of: owner)
+                    state.append(Waiter(id: id, continuation: continuation), of: owner, in: group)
                     return nil
                 }
                 if let now { continuation.resume(returning: now) }
             }
         } onCancel: {
-            state.withLock { $0.remove(id, of: owner) }?.continuation.resume(returning: false)
+            state.withLock { $0.remove(id, of: owner, in: group) }?.continuation.resume(returning: false)
         }
     }
 }

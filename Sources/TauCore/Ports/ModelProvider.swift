@@ -89,30 +89,30 @@ public struct ModelReply: Sendable, Equatable {
 
 /// Why a model call failed. The message may be shown to users and is stored in the session: no keys, no headers.
 public struct ProviderError: Error, Sendable, Equatable, CustomStringConvertible {
-    public enum Code: Sendable {
+    public enum Code: String, Sendable {
         /// Too many requests; `retryAfter` may say when to try again.
-        case rateLimited
+        case rateLimited = "rate_limited"
         /// The provider cannot take the request now.
         case overloaded
         /// The prompt does not fit into the model's window.
-        case contextTooLong
+        case contextTooLong = "context_too_long"
         /// The provider declined to answer (safety, policy).
         case refused
         /// The request is wrong; the same request will fail again.
-        case badRequest
+        case badRequest = "bad_request"
         case unauthorized
         /// No more money or quota with the provider.
-        case quotaExceeded
+        case quotaExceeded = "quota_exceeded"
         /// The connection failed, or the stream broke off.
         case network
-        case timedOut
+        case timedOut = "timed_out"
         /// The provider answered what its API does not say.
         case malformed
         case cancelled
         /// The caller's budget does not suffice, so that the model was not asked.
-        case budgetExceeded
+        case budgetExceeded = "budget_exceeded"
         /// Nobody can tell whether the budget suffices, so that the model was not asked.
-        case ledgerUnavailable
+        case ledgerUnavailable = "ledger_unavailable"
     }
 
     public var code: Code

@@ -100,10 +100,14 @@ extension ContentBlock {
 
 /// Why a call failed, in words for the model.
 public struct ToolFailure: Error, Sendable, Equatable, CustomStringConvertible {
-    public enum Code: Sendable {
-        case invalidArguments, unknownTool, denied, timedOut, tooLarge, failed, aborted, unavailable
+    public enum Code: String, Sendable {
+        case denied, failed, aborted, unavailable
+        case invalidArguments = "invalid_arguments"
+        case unknownTool = "unknown_tool"
+        case timedOut = "timed_out"
+        case tooLarge = "too_large"
         /// The session's workspace holds too much. It ends the run: the model had its chance.
-        case quotaExceeded
+        case quotaExceeded = "quota_exceeded"
     }
 
     public var code: Code

@@ -45,7 +45,9 @@ struct AuthenticationMiddleware: RouterMiddleware {
         guard let limits, let policy = limits.failures else { return }
         let address = addresses.of(peer: context.peer, forwardedFor: request.headers[values: .forwardedFor])
         let decision = await limits.limiter.admit(address?.subscriber ?? "unknown", under: policy)
-        if !decision.isAdmitted { throw Problem.tooMany("requests without a valid key", decision) }
+        guard !decision.isAdmitted else { return }
+        Measurements.limiterRefusals.add(1, policy.name)
+        throw Problem.tooMany("requests without a valid key", decision)
     }
 
     private func bearer(_ header: String?) -> String? {

@@ -35,6 +35,7 @@ struct RateLimitMiddleware: RouterMiddleware {
                 response = Problem.answer(to: error, context)
             }
         } else {
+            Measurements.limiterRefusals.add(1, policy.name)
             response = Problem.tooMany("requests", decision).response
         }
         response.headers[.rateLimitPolicy] = "\"\(policy.name)\";q=\(policy.requests);w=\(policy.windowSeconds)"

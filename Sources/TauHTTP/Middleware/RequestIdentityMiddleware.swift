@@ -1,8 +1,11 @@
 internal import HTTPTypes
 internal import Hummingbird
+internal import Instrumentation
 internal import Logging
+internal import ServiceContextModule
 internal import TauCore
 internal import TauRuntime
+internal import Tracing
 
 extension HTTPField.Name {
     static let requestID = HTTPField.Name("X-Request-Id") ?? .date
@@ -12,7 +15,7 @@ extension HTTPField.Name {
     static let accelBuffering = HTTPField.Name("X-Accel-Buffering") ?? .date
 }
 
-/// Names every request, turns every error into problem details, and logs every answer.
+/// Names every request, turns every error into problem details, and logs, counts and traces every answer.
 struct RequestIdentityMiddleware: RouterMiddleware {
     let identifiers: IdentifierSource
     let now: @Sendable () -> Timestamp
@@ -21,9 +24,35 @@ struct RequestIdentityMiddleware: RouterMiddleware {
         _ request: Request, context: EdgeContext, next: (Request, EdgeContext) async throws -> Response
     ) async throws -> Response {
         var context = context
-        let start = now()
-        context.requestID = sane(request.headers[.requestID]) ?? identifiers.uuid(at: start)
-        context.logger[metadataKey: "request"] = "\(context.requestID)"
+        context.requestID = sane(request.headers[.requestID]) ?? identifiers.uuid(at: now())
+        var origin = ServiceContext.current ?? .topLevel
+        origin.requestID = context.requestID
+        InstrumentationSystem.instrument.extract(request.headers, into: &origin, using: HeaderExtractor())
+        return try await withSpan("HTTP", context: origin, ofKind: .server) { span in
+            let response = try await answer(request, context, next)
+            if span.isRecording { describe(span, request, context, response) }
+            return response
+        }
+    }
+
+    private func describe(_ span: any Span, _ request: Request, _ context: EdgeContext, _ response: Response) {
+        let route = context.endpointPath ?? Measurements.other
+        span.operationName = "\(method(of: request)) \(route)"
+        var attributes = span.attributes
+        attributes["http.request.method"] = method(of: request)
+        attributes["http.route"] = route
+        attributes["http.response.status_code"] = Int(response.status.code)
+        attributes["tau.request.id"] = context.requestID
+        span.attributes = attributes
+        if response.status.code >= 500 { span.setStatus(SpanStatus(code: .error)) }
+    }
+
+    private func answer(
+        _ request: Request, _ context: EdgeContext, _ next: (Request, EdgeContext) async throws -> Response
+    ) async throws -> Response {
+        var context = context
+        let start = ContinuousClock.now
+        context.logger[metadataKey: "request_id"] = "\(context.requestID)"
         var response: Response
         do {
             response = try await next(request, context)
@@ -32,13 +61,28 @@ struct RequestIdentityMiddleware: RouterMiddleware {
         }
         response.headers[.requestID] = context.requestID
         for (name, value) in Self.security where response.headers[name] == nil { response.headers[name] = value }
+        let seconds = (ContinuousClock.now - start).seconds
+        measure(request, context, response, seconds)
         context.logger.debug(
             "request answered",
             metadata: [
                 "method": "\(request.method)", "path": "\(request.uri.path.prefix(200))",
-                "status": "\(response.status.code)", "milliseconds": "\(now().milliseconds - start.milliseconds)",
+                "status": "\(response.status.code)", "duration_ms": "\(Int(seconds * 1000))",
             ])
         return response
+    }
+
+    /// Methods and paths that there are not are not told apart.
+    private func measure(_ request: Request, _ context: EdgeContext, _ response: Response, _ seconds: Double) {
+        let route = context.endpointPath ?? Measurements.other
+        let method = method(of: request)
+        Measurements.requests.add(1, method, route, "\(response.status.code)")
+        Measurements.requestDuration.observe(seconds, method, route)
+    }
+
+    private func method(of request: Request) -> String {
+        let known: [HTTPRequest.Method] = [.get, .post, .put, .patch, .delete, .head, .options]
+        return known.contains(request.method) ? request.method.rawValue : Measurements.other
     }
 
     /// Answers are data: no browser is to run, guess, frame or keep them.
@@ -60,6 +104,12 @@ struct RequestIdentityMiddleware: RouterMiddleware {
             }
         }
         return isSane ? text : nil
+    }
+}
+
+private struct HeaderExtractor: Extractor {
+    func extract(key: String, from headers: HTTPFields) -> String? {
+        HTTPField.Name(key).flatMap { headers[$0] }
     }
 }
 

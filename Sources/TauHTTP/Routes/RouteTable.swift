@@ -10,7 +10,8 @@ struct RouteTable {
     let routes: [Route]
 
     init(
-        runtime: AgentRuntime, health: HealthChecks, administration: Administration?, configuration: EdgeConfiguration
+        runtime: AgentRuntime, health: HealthChecks, administration: Administration?, streams: StreamPlaces,
+        configuration: EdgeConfiguration
     ) {
         var table = Table()
         table.addSessions(SessionRoutes(runtime: runtime, configuration: configuration))
@@ -20,7 +21,7 @@ struct RouteTable {
             table.addAdministration(
                 AdministrationRoutes(runtime: runtime, administration: administration, configuration: configuration))
         }
-        table.addOperations(health)
+        table.addOperations(health, configuration.metrics, streams)
         routes = table.routes
     }
 }
@@ -185,14 +186,14 @@ private struct Table {
             .init("Revokes a key, for ever", status: 204, answer: .nothing), .plain(administration.revokeKey))
     }
 
-    mutating func addOperations(_ health: HealthChecks) {
+    mutating func addOperations(_ health: HealthChecks, _ metrics: MetricsPage?, _ streams: StreamPlaces) {
         func add(
-            _ path: String, _ description: RouteDescription,
+            _ path: String, _ description: RouteDescription, access: Route.Access = .everybody,
             _ handler: @escaping @Sendable (Request, EdgeContext) async throws -> Response
         ) {
             routes.append(
                 Route(
-                    method: .get, path: path, access: .everybody, subject: .none, description: description,
+                    method: .get, path: path, access: access, subject: .none, description: description,
                     handler: .plain(handler)))
         }
         add(
@@ -203,6 +204,15 @@ private struct Table {
         add(
             "/health/ready", .init("Whether work may be sent here", query: [.text("deep")], answer: .object("Health")),
             health.ready)
+        if let metrics {
+            add(
+                "/metrics",
+                .init(
+                    "What the server measures, for Prometheus",
+                    answer: .text(type: "text/plain; version=0.0.4; charset=utf-8")),
+                access: metrics.isPublic ? .everybody : .scope(.readMetrics)
+            ) { request, _ in await metrics.get(request, streams) }
+        }
         // Made of the table as it is now, itself included.
         let description = RouteDescription("This document", answer: .object("Document"))
         let document = OpenAPIDocument(

@@ -21,6 +21,9 @@ final class StreamPlaces: Sendable {
         deinit { places.giveBack(owner) }
     }
 
+    /// Streams that are open now.
+    var count: Int { counts.withLock { $0.values.reduce(0, +) } }
+
     func take(for owner: Owner) throws(Problem) -> Place {
         let isFree = counts.withLock { counts in
             // The one who runs the server has as many as there are connections.

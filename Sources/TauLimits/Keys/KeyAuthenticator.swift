@@ -31,6 +31,8 @@ package final class KeyAuthenticator: Authenticator {
     }
 
     private let adminKey: AdminKey
+    /// Of whoever reads the metrics.
+    private let metricsKey: AdminKey?
     private let accounts: (any AccountStore)?
     private let tokens: TokenAuthenticator?
     private let limits: Limits
@@ -40,10 +42,11 @@ package final class KeyAuthenticator: Authenticator {
     private let state = Mutex(State())
 
     package init(
-        adminKey: AdminKey, accounts: (any AccountStore)?, tokens: TokenAuthenticator? = nil, limits: Limits = Limits(),
+        adminKey: AdminKey, metricsKey: AdminKey? = nil, accounts: (any AccountStore)?, tokens: TokenAuthenticator? = nil, limits: Limits = Limits(),
         now: @escaping @Sendable () -> Timestamp, uptime: @escaping @Sendable () -> Int64
     ) {
         self.adminKey = adminKey
+        self.metricsKey = metricsKey
         self.accounts = accounts
         self.tokens = tokens
         self.limits = limits
@@ -53,6 +56,7 @@ package final class KeyAuthenticator: Authenticator {
 
     package func principal(forBearer token: String) async throws(StoreError) -> Principal? {
         if adminKey.matches(token) { return .operatorOfServer }
+        if metricsKey?.matches(token) == true { return .metricsReader }
         guard let accounts else { return nil }
         guard let text = APIKeyText(parsing: token) else { return try await principal(forToken: token, accounts) }
         // Before it is known whether there is such a key, so that both cases take the same time.

@@ -128,7 +128,9 @@ struct BudgetedProvider: ModelProvider {
     }
 
     private func take(_ hold: HoldRequest, _ request: inout ModelRequest) async throws(ProviderError) {
-        switch try await outcome(of: hold) {
+        let outcome = try await outcome(of: hold)
+        Measurements.budgetHolds.add(1, outcome.isGranted ? "granted" : "refused")
+        switch outcome {
         case .granted(let tokens, let exceeded):
             if tokens < hold.answerTokens { request.maxOutputTokens = tokens }
             for account in exceeded {

@@ -7,7 +7,7 @@ final class ModelGate: Sendable {
     private let breaker: Mutex<CircuitBreaker>
 
     init(places: Int, limits: RuntimeLimits) {
-        queue = FairQueue(places: places, maxWaiting: limits.maxActiveRuns)
+        queue = FairQueue(places: places, maxWaiting: limits.maxActiveRuns, group: \.tenantID)
         breaker = Mutex(CircuitBreaker(settings: limits.circuit))
     }
 

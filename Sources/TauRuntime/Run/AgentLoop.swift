@@ -7,6 +7,7 @@ struct AgentLoop {
     private var messages: [Message] = []
     /// Answers so far.
     private var turnCount = 0
+    private var turnStart = ContinuousClock.now
 
     init(context: RunContext, gates: ModelGates) {
         self.context = context
@@ -60,34 +61,36 @@ struct AgentLoop {
 
     private mutating func turns() async throws(StoreError) -> Outcome {
         while true {
-            try await recovery.prepare(context)
-            var turn = ModelTurn(context: context)
-            switch context.answerBound(for: context.session.context()) {
-            case .modelLimit: break
-            case .tokens(let tokens): turn.maxOutputTokens = tokens
-            case .exhausted: return .costLimit
-            }
-            let (answer, failure) = await turn.run()
-            if failure?.wasNotAsked == true { return .failed }
-            if failure == nil, answer.toolCalls.isEmpty, !Task.isCancelled {
-                if let outcome = try await conclude(answer) { return outcome }
-                continue
-            }
-            let entry = try await context.append(.assistant(answer))
-            messages.append(.assistant(answer))
-            guard let failure else {
-                if let outcome = try await finish(answer, resumed: nil) { return outcome }
-                continue
-            }
-            context.publish(.turnEnd(message: .assistant(answer), results: []))
-            switch try await recovery.recover(from: failure, failed: entry, &context) {
-            case .cancelled: return .cancelled
-            case .giveUp: return .failed
-            case .tryAgain: break
-            }
-            context.run.update { $0.failure = nil }
-            context.publish(.turnStart)
+            let outcome = try await traced("turn") { _ throws(StoreError) in try await turn() }
+            if let outcome { return outcome }
         }
+    }
+
+    /// Nil: another turn, which has been told.
+    private mutating func turn() async throws(StoreError) -> Outcome? {
+        turnStart = .now
+        try await recovery.prepare(context)
+        var turn = ModelTurn(context: context)
+        switch context.answerBound(for: context.session.context()) {
+        case .modelLimit: break
+        case .tokens(let tokens): turn.maxOutputTokens = tokens
+        case .exhausted: return .costLimit
+        }
+        let (answer, failure) = await turn.run()
+        if failure?.wasNotAsked == true { return .failed }
+        if failure == nil, answer.toolCalls.isEmpty, !Task.isCancelled { return try await conclude(answer) }
+        let entry = try await context.append(.assistant(answer))
+        messages.append(.assistant(answer))
+        guard let failure else { return try await finish(answer, resumed: nil) }
+        context.publish(.turnEnd(message: .assistant(answer), results: []))
+        switch try await recovery.recover(from: failure, failed: entry, &context) {
+        case .cancelled: return .cancelled
+        case .giveUp: return .failed
+        case .tryAgain: break
+        }
+        context.run.update { $0.failure = nil }
+        context.publish(.turnStart)
+        return nil
     }
 
     /// Goes on with a message that waits, which is another turn; where none does, the answer is the last one.
@@ -112,6 +115,7 @@ struct AgentLoop {
     }
 
     private mutating func endTurn(_ answer: AssistantMessage, _ results: [ToolResultMessage]) {
+        Measurements.turnDuration.observe(since: turnStart)
         messages += results.map { .toolResult($0) }
         context.publish(.turnEnd(message: .assistant(answer), results: results))
         turnCount += 1

@@ -1,4 +1,5 @@
 internal import TauCore
+internal import Tracing
 
 /// One model call: the context of the branch goes out, events come back, and the answer is put together.
 struct ModelTurn {
@@ -8,16 +9,51 @@ struct ModelTurn {
 
     /// The answer as far as it came, and what went wrong: `stopReason` is `error` or `aborted` then.
     func run() async -> (answer: AssistantMessage, failure: ProviderError?) {
-        let request = makeRequest()
+        let model = context.route.model
+        return await traced("chat \(model.reference.id)", kind: .client) { span in
+            let request = makeRequest()
+            let turn = await call(request)
+            if span.isRecording { describe(span, request, turn.answer, turn.failure) }
+            return turn
+        }
+    }
+
+    private func describe(
+        _ span: any Span, _ request: ModelRequest, _ answer: AssistantMessage, _ failure: ProviderError?
+    ) {
+        var attributes = span.attributes
+        attributes[SpanName.operation] = "chat"
+        attributes[SpanName.provider] = answer.model.provider
+        attributes[SpanName.requestModel] = answer.model.id
+        attributes[SpanName.conversation] = context.session.id.rawValue
+        attributes[SpanName.maxTokens] = request.maxOutputTokens
+        attributes[SpanName.responseID] = answer.responseID
+        attributes[SpanName.finishReasons] = [answer.stopReason.rawValue]
+        // Here, other than in sessions, the input has all of it.
+        attributes[SpanName.inputTokens] = answer.usage.input + answer.usage.cacheRead + answer.usage.cacheWrite
+        attributes[SpanName.outputTokens] = answer.usage.output
+        attributes[SpanName.cacheReadTokens] = answer.usage.cacheRead
+        attributes[SpanName.cacheWriteTokens] = answer.usage.cacheWrite
+        if let failure {
+            attributes[SpanName.errorType] = failure.code.rawValue
+            span.setStatus(SpanStatus(code: .error, message: failure.message))
+        }
+        span.attributes = attributes
+    }
+
+    private func call(_ request: ModelRequest) async -> (answer: AssistantMessage, failure: ProviderError?) {
         let model = context.route.model
         var assembler = MessageAssembler()
         var message = AssistantMessage(
             content: [], api: model.api, model: model.reference, stopReason: .stop,
             timestamp: context.environment.now())
         var hasStarted = false
+        let name = model.reference.description
+        let callStart = ContinuousClock.now
         func start() {
             guard !hasStarted else { return }
             hasStarted = true
+            if !assembler.content.isEmpty { Measurements.firstToken.observe(since: callStart, name) }
             context.publish(.messageStart(.assistant(message)))
         }
         var failure: ProviderError?
@@ -42,13 +78,26 @@ struct ModelTurn {
             context.run.update { $0.failure = isAbort ? nil : Run.Failure(error) }
             failure = error
         }
+        Measurements.modelDuration.observe(since: callStart, name)
+        Measurements.modelCalls.add(1, name, failure?.code.rawValue ?? "success")
         start()
         message.content = assembler.content
         message.usage = assembler.usage
         // The server has counted nothing, so nobody knows what the call cost.
         if failure == nil, message.usage.totalTokens == 0 { message.usage.cost = nil }
         context.run.update { $0.usage += message.usage }
+        count(message.usage, of: name)
         return (message, failure)
+    }
+
+    private func count(_ usage: Usage, of model: String) {
+        for (kind, tokens) in [
+            ("input", usage.input), ("output", usage.output), ("cache_read", usage.cacheRead),
+            ("cache_write", usage.cacheWrite),
+        ] where tokens > 0 {
+            Measurements.modelTokens.add(tokens, model, kind)
+        }
+        if let cost = usage.cost?.total, cost > 0 { Measurements.modelCost.add(cost, model) }
     }
 
     private func makeRequest() -> ModelRequest {

@@ -53,6 +53,7 @@ struct Recovery {
             return .tryAgain
         }
         attempts += 1
+        Measurements.modelRetries.add(1, context.route.model.reference.description)
         let delay = context.limits.retry.delay(before: attempts, after: error, spread: context.environment.spread())
         guard let delay else { return .giveUp }
         context.publish(.retry(attempt: attempts, delayMilliseconds: delay, reason: error.message))

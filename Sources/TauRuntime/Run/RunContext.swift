@@ -1,4 +1,5 @@
 internal import Logging
+internal import ServiceContextModule
 internal import TauCore
 
 /// What the parts of one run share.
@@ -24,6 +25,8 @@ struct RunContext: Sendable {
     let environment: RuntimeEnvironment
     let runs: any RunStore
     let logger: Logger
+    /// The request that has started the run, for its traces and logs; nil for a run that goes on after a restart.
+    let origin: ServiceContext?
 
     /// Writes down what was decided without a person.
     func audit(_ action: String, _ call: ToolCall, outcome: String) async throws(StoreError) {

@@ -49,6 +49,9 @@ final class RunRegistry: Sendable {
         }
     }
 
+    /// Runs that are at work or wait.
+    var activeCount: Int { state.withLock { $0.activeCount } }
+
     func find(_ id: RunID) -> ActiveRun? { state.withLock { $0.runs[id] } }
 
     /// The runs of a session, newest first.

@@ -2,6 +2,7 @@ internal import Logging
 public import ServiceLifecycle
 internal import Synchronization
 internal import TauCore
+internal import Tracing
 
 /// Owns the task of every run. A run belongs to its session, not to the connection that asked for it.
 ///
@@ -71,6 +72,34 @@ public final class RunSupervisor: Service {
     // MARK: One run
 
     private func perform(_ job: Job) async {
+        await traced("invoke_agent tau", in: job.context.origin) { span in
+            let (run, session) = (job.context.run, job.context.session)
+            if span.isRecording {
+                var attributes = span.attributes
+                attributes[SpanName.operation] = "invoke_agent"
+                attributes[SpanName.agent] = "tau"
+                attributes[SpanName.conversation] = session.id.rawValue
+                attributes[SpanName.requestModel] = job.context.route.model.reference.id
+                attributes[SpanName.run] = run.id.rawValue
+                attributes[SpanName.user] = "\(session.owner.tenantID)/\(session.owner.userID)"
+                span.attributes = attributes
+            }
+            await work(job)
+            guard span.isRecording else { return }
+            let state = run.record.run
+            var attributes = span.attributes
+            attributes["tau.run.status"] = state.status.rawValue
+            attributes[SpanName.inputTokens] = state.usage.input + state.usage.cacheRead + state.usage.cacheWrite
+            attributes[SpanName.outputTokens] = state.usage.output
+            if let failure = state.failure {
+                attributes[SpanName.errorType] = failure.code
+                span.setStatus(SpanStatus(code: .error, message: failure.message))
+            }
+            span.attributes = attributes
+        }
+    }
+
+    private func work(_ job: Job) async {
         let run = job.context.run
         enter(run)
         // A run that goes on after a restart still waits.
@@ -122,6 +151,7 @@ public final class RunSupervisor: Service {
     }
 
     private static func finish(_ job: Job, _ failure: StoreError?) async {
+        Measurements.runs.add(1, job.context.run.record.run.status.rawValue)
         // The session is free before the client hears the end, so that its next message is not refused.
         await job.finish(failure)
         job.context.run.publishState()

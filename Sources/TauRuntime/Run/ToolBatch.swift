@@ -1,6 +1,7 @@
 internal import Logging
 internal import Synchronization
 internal import TauCore
+internal import Tracing
 
 /// The tool calls of one turn: prepared one after the other, run together, their results given in source order.
 ///
@@ -102,7 +103,11 @@ struct ToolBatch {
         guard validation.problems.isEmpty else {
             context.logger.info(
                 "validation_failed",
-                metadata: ["tool": "\(call.name)", "paths": "\(validation.problems.map(\.path))"])
+                metadata: [
+                    "tool_name": "\(call.name)", "call_id": "\(call.id)",
+                    "errors": "\(validation.problems.map { "\($0.path): \($0.message)" })",
+                    "params": "\(Self.shown(call.arguments))",
+                ])
             return .failure(
                 ArgumentValidation.failure(tool: call.name, problems: validation.problems, received: call.arguments))
         }
@@ -113,6 +118,34 @@ struct ToolBatch {
     }
 
     private func execute(_ ready: Ready) async -> Result<ToolOutput, ToolFailure> {
+        await traced("tool.\(ready.call.name)") { span in
+            let result = await measured(ready)
+            if span.isRecording { describe(span, ready, result) }
+            return result
+        }
+    }
+
+    private func describe(_ span: any Span, _ ready: Ready, _ result: Result<ToolOutput, ToolFailure>) {
+        var attributes = span.attributes
+        attributes[SpanName.operation] = "execute_tool"
+        attributes[SpanName.toolName] = ready.call.name
+        attributes[SpanName.toolCallID] = ready.call.id
+        attributes["tool.name"] = ready.call.name
+        attributes["tool.params"] = Self.shown(ready.arguments)
+        switch result {
+        case .success(let output):
+            attributes["tool.result.length"] = output.content.reduce(0) { $0 + ($1.text?.utf8.count ?? 0) }
+        case .failure(let failure):
+            attributes["tool.result.length"] = failure.message.utf8.count
+            attributes[SpanName.errorType] = failure.code.rawValue
+            span.recordError(failure)
+            span.setStatus(SpanStatus(code: .error, message: failure.code.rawValue))
+        }
+        attributes["tool.status"] = Self.status(result)
+        span.attributes = attributes
+    }
+
+    private func measured(_ ready: Ready) async -> Result<ToolOutput, ToolFailure> {
         guard !Task.isCancelled else { return .failure(.aborted) }
         let isOver = Mutex(false)
         let invocation = ToolInvocation(callID: ready.call.id, arguments: ready.arguments) { [context] partial in
@@ -121,19 +154,36 @@ struct ToolBatch {
             }
         }
         defer { isOver.withLock { $0 = true } }
+        let start = ContinuousClock.now
         let result = await limited(ready, invocation)
-        context.logger.debug(
-            "tool call",
-            metadata: ["tool": "\(ready.call.name)", "call": "\(ready.call.id)", "outcome": "\(Self.outcome(result))"])
+        let seconds = (ContinuousClock.now - start).seconds
+        Measurements.toolDuration.observe(seconds, ready.call.name)
+        context.logger.info(
+            "tool_execution",
+            metadata: [
+                "tool_name": "\(ready.call.name)", "call_id": "\(ready.call.id)",
+                "params": "\(Self.shown(ready.arguments))", "duration_ms": "\(Int(seconds * 1000))",
+                "success": "\(Self.status(result) == "success")", "status": "\(Self.status(result))",
+            ])
         return result
     }
 
-    private static func outcome(_ result: Result<ToolOutput, ToolFailure>) -> String {
+    /// As it is counted and logged.
+    private static func status(_ result: Result<ToolOutput, ToolFailure>) -> String {
         switch result {
-        case .success: "ok"
-        case .failure(let failure): "\(failure.code)"
+        case .success: "success"
+        case .failure(let failure): failure.code.rawValue
         }
     }
+
+    /// The beginning of a call's arguments, for the log.
+    private static func shown(_ arguments: JSONObject) -> String {
+        let text = JSONValue.object(arguments).text
+        guard text.utf8.count > maxShownBytes else { return text }
+        return String(decoding: text.utf8.prefix(maxShownBytes), as: UTF8.self) + "…"
+    }
+
+    private static let maxShownBytes = 1024
 
     /// The bounds that hold for every tool, whatever its own are. A tool that does not heed its cancellation is waited for.
     private func limited(_ ready: Ready, _ invocation: ToolInvocation) async -> Result<ToolOutput, ToolFailure> {
@@ -205,6 +255,8 @@ struct ToolBatch {
                 }
             }
         }
+        let isKnown = context.schemas[call.name] != nil
+        Measurements.toolCalls.add(1, isKnown ? call.name : Measurements.other, Self.status(result))
         context.publish(.toolExecutionEnd(call, result: output, isError: isError))
         let message = ToolResultMessage(
             toolCallID: call.id, toolName: call.name, content: output.content, details: output.details,

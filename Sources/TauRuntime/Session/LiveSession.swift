@@ -1,5 +1,6 @@
 internal import Synchronization
 public import TauCore
+internal import Tracing
 
 /// One open session: its tree in memory, and the queue of what is to be appended.
 ///
@@ -185,9 +186,16 @@ public final class LiveSession: Sendable {
         }
         let entries = followers.isEmpty ? own.entries : own.entries + followers.flatMap(\.batch.entries)
         let runs = [own.run].compactMap(\.self) + followers.compactMap(\.batch.run)
+        let start = ContinuousClock.now
         do throws(StoreError) {
-            try await store.append(entries, to: id, after: tail, runs: runs)
+            try await traced("store.append") { span throws(StoreError) in
+                if span.isRecording { span.attributes["tau.entries"] = entries.count }
+                try await store.append(entries, to: id, after: tail, runs: runs)
+            }
+            Measurements.appendDuration.observe(since: start)
+            Measurements.appends.add(1, "success")
         } catch {
+            Measurements.appends.add(1, "failed")
             fail(followers, error)
             throw error
         }

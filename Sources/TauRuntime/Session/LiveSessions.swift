@@ -25,6 +25,9 @@ actor LiveSessions {
         self.limits = limits
     }
 
+    /// Sessions that are held in memory.
+    var count: Int { slots.count }
+
     /// Opens the session if it is not open, and keeps it open until `leave`.
     func enter(_ id: SessionID) async throws(StoreError) -> LiveSession {
         while true {

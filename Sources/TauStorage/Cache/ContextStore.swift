@@ -85,8 +85,10 @@ struct LayeredContexts: ContextStore {
         for (index, layer) in layers.enumerated() {
             guard let context = await layer.context(of: leaf, in: session) else { continue }
             for faster in layers[..<index] { await faster.keep(context, of: leaf, in: session) }
+            Measurements.contextReads.add(1, index == 0 ? "hit" : "shared_hit")
             return context
         }
+        Measurements.contextReads.add(1, "miss")
         return nil
     }
 

@@ -68,7 +68,7 @@ final class RedisContexts: ContextStore {
         guard isDone == nil else { return }
         logger.warning(
             "contexts of a deleted session stay in Redis until their time is over",
-            metadata: ["session": "\(session)", "seconds": "\(limits.keepSeconds)"])
+            metadata: ["session_id": "\(session)", "seconds": "\(limits.keepSeconds)"])
     }
 
     private static func key(_ leaf: EntryID, _ session: SessionID) -> String { "context:\(session):\(leaf)" }

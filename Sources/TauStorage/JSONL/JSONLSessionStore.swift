@@ -143,12 +143,12 @@ package final class JSONLSessionStore: SessionStore {
         for finding in file.findings.prefix(20) {
             logger.warning(
                 "session file has a line that is no entry; it is kept and skipped",
-                metadata: ["session": "\(id)", "line": "\(finding.lineNumber)", "reason": "\(finding.reason)"])
+                metadata: ["session_id": "\(id)", "line": "\(finding.lineNumber)", "reason": "\(finding.reason)"])
         }
         if file.originalVersion < SessionHeader.currentVersion {
             let migrated = try directory.replace(id, with: file.bytes, keepingOldAs: file.originalVersion)
             logger.notice(
-                "session file migrated", metadata: ["session": "\(id)", "version": "\(file.originalVersion)"])
+                "session file migrated", metadata: ["session_id": "\(id)", "version": "\(file.originalVersion)"])
             return (file, SessionWriter(id: id, handle: migrated, size: file.bytes.count, tail: file.entries.last?.id))
         }
         var size = file.bytes.count
@@ -156,7 +156,7 @@ package final class JSONLSessionStore: SessionStore {
             try handle.truncate(to: size)
             logger.warning(
                 "a torn last line was cut off; it had not been acknowledged",
-                metadata: ["session": "\(id)", "bytes": "\(file.tornTail.count)"])
+                metadata: ["session_id": "\(id)", "bytes": "\(file.tornTail.count)"])
         }
         if file.bytes.last != UInt8(ascii: "\n") {
             try handle.write([UInt8(ascii: "\n")], at: size)
@@ -183,7 +183,7 @@ package final class JSONLSessionStore: SessionStore {
         } catch {
             logger.error(
                 "a session was closed, but its file could not be synced; the journal is replayed at the next open",
-                metadata: ["session": "\(id)", "reason": "\(error)"])
+                metadata: ["session_id": "\(id)", "reason": "\(error)"])
         }
     }
 

@@ -154,7 +154,12 @@ final class Journal: Sendable {
                 released.append(request)
             }
         }
-        if !placed.isEmpty { store(placed, &work) }
+        if !placed.isEmpty {
+            let start = ContinuousClock.now
+            store(placed, &work)
+            Measurements.batchSize.observe(Double(placed.count))
+            Measurements.flushDuration.observe(since: start)
+        }
         if !released.isEmpty { release(released, &work) }
     }
 

@@ -87,7 +87,7 @@ final class JournalReplay: Sendable {
             case .other:
                 logger.error(
                     "a journal's entry was not replayed: its place in the session file is taken",
-                    metadata: ["session": "\(id)", "offset": "\(record.offset)"])
+                    metadata: ["session_id": "\(id)", "offset": "\(record.offset)"])
                 isWhole = isOwned
             }
             if !isWhole { break }

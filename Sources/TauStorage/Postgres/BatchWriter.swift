@@ -251,7 +251,10 @@ final class BatchWriter: Sendable {
     }
 
     private func write(_ batch: Batch, _ link: inout PostgresLink?) {
+        let start = ContinuousClock.now
         let outcomes = outcomes(of: batch, &link)
+        Measurements.flushDuration.observe(since: start)
+        if !batch.appends.isEmpty { Measurements.batchSize.observe(Double(batch.appends.count)) }
         let thread = state.withLock { state in
             for waiting in batch.appends { state.busy.remove(waiting.append.session) }
             return state.appends.isEmpty ? nil : threadToWake(state)

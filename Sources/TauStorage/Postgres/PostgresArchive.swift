@@ -39,6 +39,7 @@ package struct PostgresArchive: SessionArchive {
             try crash(.verified)
             try await move(archived, lease)
             try crash(.moved)
+            Measurements.archivedSessions.add(1, "archived")
         }
     }
 
@@ -100,6 +101,7 @@ package struct PostgresArchive: SessionArchive {
                 }
             }
             try crash(.restored)
+            Measurements.archivedSessions.add(1, "restored")
             try await removeGarbage(archived.key)
         }
     }

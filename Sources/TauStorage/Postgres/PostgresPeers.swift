@@ -88,7 +88,7 @@ package final class PostgresPeers: PeerServers {
             for server in servers { try await messages.send(.answered(session), to: server) }
         } catch {
             logger.warning(
-                "another server's question was not answered", metadata: ["session": "\(session)", "reason": "\(error)"])
+                "another server's question was not answered", metadata: ["session_id": "\(session)", "reason": "\(error)"])
         }
     }
 
@@ -123,7 +123,7 @@ package final class PostgresPeers: PeerServers {
         for session in open where !kept.contains(session.uuid) {
             logger.warning(
                 "another server has taken a session over: this one was not heard of for too long",
-                metadata: ["session": "\(session)"])
+                metadata: ["session_id": "\(session)"])
             sessions.forget(session)
             queue.yield(.forget(session))
         }

@@ -74,7 +74,7 @@ package final class PostgresSessionStore: SessionStore {
         for finding in file.findings.prefix(20) {
             logger.warning(
                 "a session has a line that is no entry; it is kept and skipped",
-                metadata: ["session": "\(id)", "line": "\(finding.lineNumber)", "reason": "\(finding.reason)"])
+                metadata: ["session_id": "\(id)", "line": "\(finding.lineNumber)", "reason": "\(finding.reason)"])
         }
         open.withLock { $0[id] = (id.uuid, epoch) }
         return file
@@ -134,7 +134,7 @@ package final class PostgresSessionStore: SessionStore {
         } catch {
             logger.warning(
                 "a session's lease could not be given back; it is when another server asks for it, or when this one ends",
-                metadata: ["session": "\(id)", "reason": "\(error)"])
+                metadata: ["session_id": "\(id)", "reason": "\(error)"])
         }
     }
 

@@ -72,6 +72,14 @@ package final class PostgresStorage: Sendable {
         }
     }
 
+    /// Sets the gauges of what is here now.
+    package func noteMeasurements() {
+        let status = pool.status
+        Measurements.connections.set(status.inUse, "busy")
+        Measurements.connections.set(status.idle, "idle")
+        Measurements.connections.set(status.waiting, "waiting")
+    }
+
     /// Keeps this server's leases, and the list near the lines, until the task is cancelled.
     package func maintain() async {
         await withTaskGroup(of: Void.self) { group in
@@ -105,7 +113,7 @@ package final class PostgresStorage: Sendable {
                             guard let error else { return }
                             self.logger.warning(
                                 "a session could not be archived",
-                                metadata: ["session": "\(id)", "reason": "\(error)"])
+                                metadata: ["session_id": "\(id)", "reason": "\(error)"])
                         }
                         if let count, count > 0 {
                             self.logger.info("sessions were archived", metadata: ["count": "\(count)"])

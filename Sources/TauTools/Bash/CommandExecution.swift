@@ -146,6 +146,7 @@ struct CommandExecution<Sink: CommandSink & ~Copyable>: Sendable {
     }
 
     private func spawn(_ request: ChildRequest, in group: ControlGroup?) throws(SystemError) -> ChildProcess {
+        Measurements.sandboxSpawns.add()
         if let group { return try group.spawn(request) }
         return try ChildProcess.spawn(request)
     }

@@ -30,11 +30,12 @@ struct BenchCommand: AsyncParsableCommand {
             "A PostgreSQL on which databases may be made, for `postgres` (TAU_POSTGRES_URL)", valueName: "url"))
     var postgresURL: String?
 
+    static var redisURL: String? { getenv("TAU_REDIS_URL").map { String(cString: $0) } }
     private var url: String? { postgresURL ?? getenv("TAU_POSTGRES_URL").map { String(cString: $0) } }
 
     static let names = [
         "append", "context", "open", "list", "sessions", "start", "turn", "parse", "loop", "waiting", "wire", "tools",
-        "search", "limits", "postgres", "tiers", "growth",
+        "search", "limits", "telemetry", "postgres", "tiers", "growth",
     ]
 
     func run() async throws {
@@ -68,10 +69,17 @@ struct BenchCommand: AsyncParsableCommand {
         try await measure("tools") { try await ToolBench(directory).commands() }
         try await measure("tools") { try await ToolBench(directory).files() }
         try await measure("search") { try await ToolBench(directory).search() }
-        try await measure("limits") { try await LimitsBench(directory).callers() }
+        try await measure("limits") { try await LimitsBench(directory).callers(redisURL: Self.redisURL) }
         try await measure("limits") { try await LimitsBench(directory).ledgerOfFiles() }
         try await measure("limits") { try await ServerBench(directory).turnsWithBudgets() }
+        try await measure("telemetry") { try await ServerBench(directory).turnsWithTelemetry() }
+        try await measure("telemetry") { try TelemetryBench().page() }
         if let url {
+            try await measure("limits") {
+                try await PostgresBench(directory, url: url).withDatabase { url in
+                    try await ServerBench(directory).turnsWithBudgets(url)
+                }
+            }
             try await measure("limits") {
                 try await LimitsBench(directory).ledgerOfPostgres(PostgresBench(directory, url: url))
             }

@@ -1,6 +1,7 @@
 internal import TauCore
 internal import TauKit
 internal import TauLimits
+internal import TauRedis
 internal import TauStorage
 internal import TauSystem
 
@@ -15,8 +16,8 @@ struct LimitsBench {
 
     // MARK: Callers
 
-    /// Key, rate limit and scope of one request, in memory.
-    func callers() async throws -> [Figure] {
+    /// Key, rate limit and scope of one request, counted in memory and in Redis.
+    func callers(redisURL: String?) async throws -> [Figure] {
         let accounts = AccountDatabase(
             path: directory.path + "/callers.sqlite", threads: BlockingThreads(count: 2))
         let text = APIKeyText.generate()
@@ -29,22 +30,35 @@ struct LimitsBench {
         let authenticator = KeyAuthenticator(
             adminKey: try AdminKey(AdminKey.generate()), accounts: accounts,
             now: { Timestamp(milliseconds: wallClockMilliseconds()) }, uptime: uptime)
-        let limiter = MemoryRateLimiter(maxSubjects: 1000) { uptime() * 1_000_000 }
         let policy = RatePolicy(name: "bench", requests: 1_000_000_000, windowSeconds: 60)
-        let count = 100_000
-        var admitted = 0
-        let start = clock.now
-        for _ in 0..<count {
-            guard let principal = try await authenticator.principal(forBearer: text.text),
-                await limiter.admit(principal.owner.subject, under: policy).isAdmitted,
-                principal.scopes.isSuperset(of: .writeRuns)
-            else { continue }
-            admitted += 1
+        func milliseconds(_ limiter: any RateLimiter, _ count: Int) async throws -> Double {
+            var times: [Double] = []
+            times.reserveCapacity(count)
+            for _ in 0..<count {
+                let start = clock.now
+                guard let principal = try await authenticator.principal(forBearer: text.text),
+                    await limiter.admit(principal.owner.subject, under: policy).isAdmitted,
+                    principal.scopes.isSuperset(of: .writeRuns)
+                else { throw ClientError(.local, "the key was not let in") }
+                times.append((clock.now - start).milliseconds)
+            }
+            return Timings(times).percentile(0.5)
         }
-        let microseconds = (clock.now - start).milliseconds * 1000 / Double(count)
+        let local = MemoryRateLimiter(maxSubjects: 1000) { uptime() * 1_000_000 }
+        var figures = [
+            Figure(
+                "key, rate limit and scope of a request, p50", try await milliseconds(local, 100_000) * 1000, "µs",
+                atMost: 30)
+        ]
+        if let redisURL {
+            let redis = RedisClient(try RedisConfiguration(url: redisURL))
+            let limiter = RedisRateLimiter(OptionalRedis(redis, limits: OptionalRedis.Limits()) { _ in }, local: local, share: 0.5)
+            figures.append(
+                Figure("the same with Redis, p50", try await milliseconds(limiter, 10_000), "ms", atMost: 0.5))
+            await redis.close()
+        }
         try await accounts.close()
-        guard admitted == count else { throw ClientError(.local, "the key was not let in") }
-        return [Figure("key, rate limit and scope of a request", microseconds, "µs", atMost: 30)]
+        return figures
     }
 
     // MARK: Ledger

@@ -43,7 +43,7 @@ extension PostgresBench {
                 "context through the cache: in memory, p50",
                 try await withStorage { storage, _ in try await median(storage) }, "ms", atMost: 0.1)
         ]
-        if let redis = getenv("TAU_REDIS_URL").map({ String(cString: $0) }) {
+        if let redis = BenchCommand.redisURL {
             let inRedis = try await withStorage {
                 $0.redisURL = redis
                 $0.contextBytes = 0

@@ -44,10 +44,11 @@ struct ServerBench {
     }
 
     private func spawn(port: Int, data: String, _ more: [String]) throws -> pid_t {
-        let arguments = ["tau", "serve", "--port", String(port), "--data-dir", data, "--log-level", "error"]
+        let arguments = ["tau", "serve", "--port", String(port), "--data-dir", data]
         var pointers = arguments.map { strdup($0) } + [nil]
         var variables = [
             "TAU_AUTH_ADMIN_KEY": Self.key, "TAU_LIMITS_REQUESTS": "0", "TAU_BUDGET_TOKENS": "0",
+            "TAU_LOG_LEVEL": "error",
             "PATH": "/usr/local/bin:/usr/bin:/bin",
         ]
         for line in more {
@@ -160,30 +161,6 @@ struct ServerBench {
                 Figure("one turn over HTTP, 32 clients, p99", Timings(crowd).percentile(0.99), "ms"),
             ]
         }
-    }
-
-    /// What holding and charging every model call leaves of the turns, both ways in turns.
-    func turnsWithBudgets() async throws -> [Figure] {
-        var rates: [[Double]] = [[], []]
-        for round in 0..<3 {
-            for (place, tokens) in ["0", "1000000000000"].enumerated() {
-                try await withServer("budget-\(round)-\(place)", ["TAU_BUDGET_TOKENS=\(tokens)"]) { url, _, _ in
-                    let start = clock.now
-                    let count = try await withThrowingTaskGroup(of: Int.self) { group in
-                        for _ in 0..<32 {
-                            group.addTask { try await turns(url, try await newSession(url), for: .seconds(3)).count }
-                        }
-                        return try await group.reduce(0, +)
-                    }
-                    rates[place].append(Double(count) / (clock.now - start).seconds)
-                }
-            }
-        }
-        let (without, with) = (rates[0].max() ?? 1, rates[1].max() ?? 0)
-        return [
-            Figure("turns over HTTP, 32 clients, with budgets", with, "/s"),
-            Figure("the same ÷ without budgets", with / without, ""),
-        ]
     }
 
     func post(_ url: String, _ body: JSONValue, accept: String) -> HTTPClientRequest {

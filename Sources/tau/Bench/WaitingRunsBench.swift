@@ -8,7 +8,7 @@ internal import TauCore
 extension ServerBench {
     func waitingRuns() async throws -> [Figure] {
         let count = 1000
-        let model = try await SlowModelServer()
+        let model = try await BenchPeer(.slowModel)
         let figures = try await withServer(
             "waiting", ["OPENAI_BASE_URL=http://127.0.0.1:\(model.port)", "TAU_MODELS_DEFAULT=openai/slow"]
         ) { url, process, _ in

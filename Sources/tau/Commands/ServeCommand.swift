@@ -59,8 +59,11 @@ struct ServeCommand: AsyncParsableCommand {
         overrides.set("log.level", logLevel)
         raiseOpenFileLimit()
         let composition: Composition
+        let telemetry: Telemetry
         do {
-            composition = try await Composition.make(try await ServerConfiguration.load(overrides))
+            let configuration = try await ServerConfiguration.load(overrides)
+            telemetry = Telemetry.start(configuration)
+            composition = try await Composition.make(configuration)
         } catch let failure as ConfigurationFailure {
             Terminal.complain("\(failure)")
             throw ExitCode(78)
@@ -70,7 +73,7 @@ struct ServeCommand: AsyncParsableCommand {
         }
         let presence = PresenceHolder()
         do {
-            try await composition.serve(signals: [.sigterm, .sigint]) { port in
+            try await composition.serve(signals: [.sigterm, .sigint], telemetry: telemetry) { port in
                 Self.welcome(composition, port, presence)
             }
         } catch let error as IOError where error.errnoCode == EADDRINUSE {

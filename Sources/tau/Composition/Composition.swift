@@ -17,6 +17,7 @@ internal import UnixSignals
 struct Composition {
     let configuration: ServerConfiguration
     let logger: Logger
+    let log: LogOutput
     let agent: Agent
     let audit: AuditFile
     let authenticator: KeyAuthenticator
@@ -25,7 +26,7 @@ struct Composition {
     let keyFile: String?
 
     static func make(_ configuration: ServerConfiguration) async throws -> Composition {
-        let logger = try makeLogger(configuration)
+        let (logger, log) = try configuration.log.make(now: now)
         do throws(SystemError) {
             try Directory.make(configuration.dataDirectory)
         } catch {
@@ -53,15 +54,17 @@ struct Composition {
                 systemPrompt: configuration.systemPrompt, limits: configuration.runtime, budgets: configuration.budgets,
                 environment: environment)
             let authenticator = KeyAuthenticator(
-                adminKey: adminKey, accounts: agent.accounts,
+                adminKey: adminKey, metricsKey: try configuration.telemetry.metricsKey.map { try AdminKey($0) },
+                accounts: agent.accounts,
                 tokens: try await configuration.tokens.make(now: now, uptime: LimitsConfiguration.uptimeMilliseconds),
                 limits: configuration.limits.keys, now: now,
                 uptime: LimitsConfiguration.uptimeMilliseconds)
             return Composition(
-                configuration: configuration, logger: logger, agent: agent, audit: audit, authenticator: authenticator,
+                configuration: configuration, logger: logger, log: log, agent: agent, audit: audit, authenticator: authenticator,
                 certificate: certificate, keyFile: keyFile)
         } catch {
             await models.close()
+            await log.flush()
             throw error
         }
     }
@@ -92,7 +95,7 @@ struct Composition {
 
     /// Serves until the process is told to stop, or `stop` returns; then finishes what runs, within `http.drainSeconds`.
     func serve(
-        signals: [UnixSignal], until stop: (@Sendable () async -> Void)? = nil,
+        signals: [UnixSignal], telemetry: Telemetry? = nil, until stop: (@Sendable () async -> Void)? = nil,
         onListening: @escaping @Sendable (Int) async -> Void
     ) async throws {
         var edge = EdgeConfiguration(now: Self.now)
@@ -107,6 +110,7 @@ struct Composition {
         edge.idleSeconds = configuration.idleSeconds
         edge.audit = audit
         edge.trustedProxies = configuration.trustedProxies
+        edge.metrics = telemetry?.metrics.map { configuration.telemetry.metricsPage($0, of: agent) }
         edge.certificate = certificate?.certificate
         edge.storagePart = configuration.postgres == nil ? "disk" : "database"
         let server = EdgeServer(
@@ -114,7 +118,8 @@ struct Composition {
             administration: administration, configuration: edge, logger: logger, onListening: onListening)
         // Stopped from the last to the first: new work is refused, connections end, runs finish.
         let services: [any Service] =
-            agent.services + (certificate.map { [$0] } ?? []) + [
+            (signals.isEmpty ? [] : [LogService(log: log)])
+            + [telemetry?.exporter(configuration, logger: logger)].compactMap(\.self) + agent.services + (certificate.map { [$0] } ?? []) + [
                 KeyUseService(authenticator: authenticator, logger: logger), server,
                 DrainService(runtime: agent.runtime),
             ]
@@ -135,6 +140,7 @@ struct Composition {
         }
         await agent.close()
         await redis?.close()
+        await log.flush()
         try result.get()
     }
 
@@ -153,11 +159,6 @@ struct Composition {
 
     static let now: @Sendable () -> Timestamp = { Timestamp(milliseconds: wallClockMilliseconds()) }
 
-    private static func makeLogger(_ configuration: ServerConfiguration) throws -> Logger {
-        let output = try configuration.logDirectory.map { try LogOutput(directory: $0) } ?? LogOutput()
-        let level = Logger.Level(rawValue: configuration.logLevel) ?? .info
-        return Logger(label: "tau") { JSONLogHandler(label: $0, level: level, now: now, output: output) }
-    }
 }
 
 /// Ends the server when what it was started for is done.

@@ -1,3 +1,4 @@
+internal import Logging
 internal import ServiceLifecycle
 internal import TauLimits
 
@@ -11,7 +12,7 @@ func withEmbeddedServer<Result: Sendable>(
     configuration.host = "127.0.0.1"
     configuration.port = 0
     configuration.certificateFiles = nil
-    configuration.logLevel = "error"
+    configuration.log.level = .error
     let key = AdminKey.generate()
     configuration.adminKey = key
     let composition = try await Composition.make(configuration)

@@ -24,14 +24,15 @@ struct ServerConfiguration: Sendable {
     var limits = LimitsConfiguration()
     var budgets = BudgetSettings()
     var tokens = TokensConfiguration()
+    var telemetry = TelemetryConfiguration()
+    var traces = TracesConfiguration()
     var maxStreams = 64
     var maxConnections = 10_000
     var headSeconds = 10
     var idleSeconds = 75
     var dataDirectory = "./data"
     var adminKey: String?
-    var logLevel = "info"
-    var logDirectory: String?
+    var log = LogConfiguration()
     var storage = JSONLSettings()
     /// Where sessions and runs are in a database instead (`store.kind` postgres).
     var postgres: PostgresTier?
@@ -94,6 +95,7 @@ extension ServerConfiguration {
         configuration.runtime.toolRules = try ToolRule.read(tree["tools"]["rules"])
         // The keys of model providers have the names that their own tools use.
         let variables = Settings(ConfigReader(provider: environment))
+        try configuration.traces.apply(variables)
         try ModelsConfiguration(variables).apply(tree["models"], to: &configuration.providers)
         return configuration
     }
@@ -108,10 +110,7 @@ extension ServerConfiguration {
         certificateFiles = try CertificateFiles(settings)
         dataDirectory = settings.string("data.dir") ?? dataDirectory
         adminKey = try settings.secret("auth.adminKey")
-        logLevel =
-            try settings.choice("log.level", ["trace", "debug", "info", "notice", "warning", "error", "critical"])
-            ?? logLevel
-        logDirectory = settings.string("log.dir")
+        try log.apply(settings)
         storage.threads = try settings.integer("store.threads", 1...1024) ?? storage.threads
         storage.journalBytes = try settings.integer("store.journalBytes", 8_388_608...(1 << 32)) ?? storage.journalBytes
         storage.checkpointSeconds =
@@ -124,6 +123,7 @@ extension ServerConfiguration {
         try limits.apply(settings)
         try budgets.apply(settings)
         try tokens.apply(settings)
+        try telemetry.apply(settings)
         maxStreams = try settings.integer("http.maxStreamsPerUser", 1...1_000_000) ?? maxStreams
         maxConnections = try settings.integer("http.maxConnections", 1...10_000_000) ?? maxConnections
         headSeconds = try settings.integer("http.headSeconds", 1...3600) ?? headSeconds

@@ -11,6 +11,8 @@ enum Terminal {
     /// See no-color.org.
     private static let wantsNoColor = getenv("NO_COLOR").map { $0.pointee != 0 } ?? false
 
+    static var errorsAreColoured: Bool { errorsAreTerminal && !wantsNoColor }
+
     enum Style: String {
         case dim = "2"
         case bold = "1"

@@ -1,0 +1,29 @@
+import Foundation
+
+/// Programs from outside that judge Tau.
+enum TestTools {
+    /// Where they are; nil where they were not prepared.
+    static let directory = ProcessInfo.processInfo.environment["TAU_TEST_TOOLS_DIR"].flatMap { $0.isEmpty ? nil : $0 }
+
+    /// Runs one to its end; what it prints comes together.
+    static func run(
+        _ program: String, _ arguments: [String], input: [UInt8] = [], in directory: String
+    ) throws -> (code: Int32, output: String) {
+        let files = try TemporaryDirectory()
+        let standardInput = URL(fileURLWithPath: files.path + "/input")
+        try Data(input).write(to: standardInput)
+        let output = files.path + "/output"
+        _ = FileManager.default.createFile(atPath: output, contents: nil)
+        let process = Process()
+        process.executableURL = URL(fileURLWithPath: program)
+        process.arguments = arguments
+        process.currentDirectoryURL = URL(fileURLWithPath: directory)
+        process.standardInput = try FileHandle(forReadingFrom: standardInput)
+        let handle = FileHandle(forWritingAtPath: output)
+        process.standardOutput = handle
+        process.standardError = handle
+        try process.run()
+        process.waitUntilExit()
+        return (process.terminationStatus, try String(contentsOfFile: output, encoding: .utf8))
+    }
+}
