@@ -24,6 +24,9 @@ struct APIClient {
     let url: String
     let key: String?
 
+    /// What lies outside the API.
+    private static let operations = ["/health", "/metrics"]
+
     /// A refused connection is an answer here, not something to try again.
     private static let http: HTTPClient = {
         var configuration = HTTPClient.Configuration()
@@ -44,7 +47,7 @@ struct APIClient {
     private func request(_ method: String, _ path: String, _ body: [UInt8]?, _ headers: [String: String])
         -> HTTPClientRequest
     {
-        var request = HTTPClientRequest(url: url + (path.hasPrefix("/health") ? "" : "/api/agent/v1") + path)
+        var request = HTTPClientRequest(url: url + (Self.operations.contains { path.hasPrefix($0) } ? "" : "/api/agent/v1") + path)
         request.method = HTTPMethod(rawValue: method)
         if let key { request.headers.add(name: "Authorization", value: "Bearer \(key)") }
         for (name, value) in headers { request.headers.replaceOrAdd(name: name, value: value) }

@@ -27,3 +27,30 @@ enum TestTools {
         return (process.terminationStatus, try String(contentsOfFile: output, encoding: .utf8))
     }
 }
+
+/// A program from outside that serves until the test is over.
+final class ServerTool: Sendable {
+    let outputPath: String
+    private let processID: Int32
+
+    init(_ program: String, _ arguments: [String], environment: [String: String] = [:], in directory: String) throws {
+        outputPath = directory + "/" + UUID().uuidString + ".out"
+        _ = FileManager.default.createFile(atPath: outputPath, contents: nil)
+        let process = Process()
+        process.executableURL = URL(fileURLWithPath: program)
+        process.arguments = arguments
+        process.currentDirectoryURL = URL(fileURLWithPath: directory)
+        process.environment = ["PATH": "/usr/sbin:/usr/bin:/bin", "HOME": directory].merging(environment) { _, new in new }
+        process.standardInput = FileHandle.nullDevice
+        let handle = FileHandle(forWritingAtPath: outputPath)
+        process.standardOutput = handle
+        process.standardError = handle
+        try process.run()
+        processID = process.processIdentifier
+    }
+
+    /// Everything that it has printed.
+    var output: String { (try? String(contentsOfFile: outputPath, encoding: .utf8)) ?? "" }
+
+    func stop() { kill(processID, SIGKILL) }
+}

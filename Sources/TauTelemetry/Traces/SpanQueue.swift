@@ -14,12 +14,16 @@ package final class SpanQueue: Sendable {
     /// Told when a batch is full, and at the end.
     let signals: AsyncStream<Void>
     private let signal: AsyncStream<Void>.Continuation
+    /// Ends with the queue.
+    let end: AsyncStream<Never>
+    private let ending: AsyncStream<Never>.Continuation
 
     /// `maxSpans` wait at the most (`OTEL_BSP_MAX_QUEUE_SIZE`); a batch has up to `batchSize` (`OTEL_BSP_MAX_EXPORT_BATCH_SIZE`).
     package init(maxSpans: Int = 2048, batchSize: Int = 512) {
         self.maxSpans = maxSpans
         self.batchSize = min(batchSize, maxSpans)
         (signals, signal) = AsyncStream.makeStream(bufferingPolicy: .bufferingNewest(1))
+        (end, ending) = AsyncStream.makeStream()
     }
 
     func add(_ span: FinishedSpan) {
@@ -45,6 +49,7 @@ package final class SpanQueue: Sendable {
     package func close() {
         state.withLock { $0.isClosed = true }
         signal.finish()
+        ending.finish()
     }
 
     func wake() { signal.yield() }

@@ -19,7 +19,7 @@ package struct TraceExporterSettings: Sendable {
     package var encoding = Encoding.protobuf
     /// What the receiver wants beside, such as a key.
     package var headers: [(String, String)] = []
-    package var isCompressed = true
+    package var isCompressed = false
     package var timeoutMilliseconds = 10_000
     /// Milliseconds between two batches that are not full.
     package var delayMilliseconds = 5000
@@ -57,6 +57,14 @@ package final class TraceExporter: Sendable {
     /// Sends what comes until the queue is closed, and then what is left, within a time.
     package func run() async {
         await withTaskGroup(of: Void.self) { group in
+            group.addTask {
+                for await _ in self.queue.signals { await self.sendAll(tries: Self.tries) }
+                await self.sendAll(tries: 1)
+            }
+            group.addTask { [settings, queue] in
+                for await _ in queue.end {}
+                try? await Task.sleep(for: .milliseconds(settings.farewellMilliseconds))
+            }
             group.addTask { [settings, queue] in
                 // The queue's signal tells of full batches only.
                 while !Task.isCancelled {
@@ -64,14 +72,7 @@ package final class TraceExporter: Sendable {
                     queue.wake()
                 }
             }
-            for await _ in queue.signals { await sendAll(tries: Self.tries) }
-            group.cancelAll()
-        }
-        await withTaskGroup(of: Void.self) { group in
-            group.addTask { await self.sendAll(tries: 1) }
-            group.addTask { [settings] in
-                try? await Task.sleep(for: .milliseconds(settings.farewellMilliseconds))
-            }
+            // All is sent, or there is no more time for it.
             await group.next()
             group.cancelAll()
         }
