@@ -19,6 +19,11 @@ if [ "${1:-}" = tests ]; then
     done
     [ -x /usr/bin/ceph ] || needed+=(ceph-common)
     [ -x /usr/bin/openssl ] || needed+=(openssl)
+    [ -x /usr/bin/promtool ] || needed+=(prometheus)
+    [ -x /usr/sbin/nginx ] || needed+=(nginx-light)
+    [ -x /usr/bin/caddy ] || needed+=(caddy)
+    [ -x /usr/sbin/haproxy ] || needed+=(haproxy)
+    [ -x /usr/sbin/logrotate ] || needed+=(logrotate)
 fi
 # Without these Tau builds and runs: no bubblewrap, no commands; no GraphicsMagick, no large images; ripgrep makes grep
 # faster.

@@ -22,10 +22,8 @@ package struct EdgeConfiguration: Sendable {
     package var maxHeadFields = 100
     /// Idempotency keys that are remembered (`http.idempotencyKeys`).
     package var maxIdempotencyKeys = 10_000
-    /// Time that one part has to answer a health check (`http.healthTimeoutMs`).
-    package var healthTimeout: Duration = .seconds(2)
-    /// What holds the sessions, as `/health` calls it: `disk` or `database`.
-    package var storagePart = "disk"
+    /// The parts that `/health` tells of.
+    package var healthParts: [HealthPart] = []
     /// What may be asked how often; nil for no limits.
     package var rateLimits: RateLimits?
     /// Where decisions are written down; nil for nowhere.

@@ -10,6 +10,7 @@ package import TauRuntime
 /// The HTTP server: a service that runs until its group shuts down.
 package struct EdgeServer: Service {
     private let application: Application<RouterResponder<EdgeContext>>
+    private let health: HealthChecks
 
     /// Makes the server; it listens once `run` is called. `onListening` gets the port, which differs from the one asked for if that is 0.
     package init(
@@ -17,11 +18,13 @@ package struct EdgeServer: Service {
         administration: Administration?, configuration: EdgeConfiguration, logger: Logger,
         onListening: @escaping @Sendable (Int) async -> Void
     ) {
+        let health = HealthChecks(runtime: runtime, configuration: configuration)
+        self.health = health
         let streams = StreamPlaces(maxPerOwner: configuration.maxStreamsPerUser)
         let router = APIRouter(
             runtime: runtime, authenticator: authenticator,
             table: RouteTable(
-                runtime: runtime, health: HealthChecks(runtime: runtime, configuration: configuration),
+                runtime: runtime, health: health,
                 administration: administration, streams: streams, configuration: configuration),
             streams: streams,
             idempotency: IdempotencyStore(maxKeys: configuration.maxIdempotencyKeys, now: configuration.now),
@@ -46,5 +49,11 @@ package struct EdgeServer: Service {
             onServerRunning: { channel in await onListening(channel.localAddress?.port ?? port) }, logger: logger)
     }
 
-    package func run() async throws { try await application.run() }
+    package func run() async throws {
+        try await withThrowingTaskGroup(of: Void.self) { group in
+            group.addTask { await health.work() }
+            try await application.run()
+            group.cancelAll()
+        }
+    }
 }

@@ -7,47 +7,6 @@ import Testing
 
 /// What a server does with requests that no client of good will sends.
 @Suite(.ownThreads, .timeLimit(.minutes(3))) struct HardeningTests {
-    /// A connection on which bytes are sent as they are.
-    private final class RawConnection {
-        private let descriptor: Int32
-
-        init(_ server: TauProcess) throws {
-            descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
-            var address = sockaddr_in()
-            address.sin_family = sa_family_t(AF_INET)
-            address.sin_port = in_port_t(try #require(UInt16(server.url.split(separator: ":").last ?? ""))).bigEndian
-            address.sin_addr.s_addr = inet_addr("127.0.0.1")
-            let result = withUnsafePointer(to: &address) {
-                $0.withMemoryRebound(to: sockaddr.self, capacity: 1) {
-                    connect(descriptor, $0, socklen_t(MemoryLayout<sockaddr_in>.size))
-                }
-            }
-            #expect(result == 0)
-            var patience = timeval(tv_sec: 20, tv_usec: 0)
-            setsockopt(descriptor, SOL_SOCKET, SO_RCVTIMEO, &patience, socklen_t(MemoryLayout<timeval>.size))
-        }
-
-        deinit { close(descriptor) }
-
-        func send(_ text: String) { send(Array(text.utf8)) }
-        func send(_ bytes: [UInt8]) {
-            // A server that has closed already is what some tests want.
-            _ = Glibc.send(descriptor, bytes, bytes.count, Int32(MSG_NOSIGNAL))
-        }
-
-        /// Everything up to the end of the connection; nil where it does not end.
-        func readToEnd() -> String? {
-            var bytes: [UInt8] = []
-            var buffer = [UInt8](repeating: 0, count: 65_536)
-            while true {
-                let count = recv(descriptor, &buffer, buffer.count, 0)
-                if count == 0 || (count < 0 && errno == ECONNRESET) { return String(decoding: bytes, as: UTF8.self) }
-                guard count > 0 else { return nil }
-                bytes += buffer.prefix(count)
-            }
-        }
-    }
-
     private static func request(_ server: TauProcess, _ first: String, _ more: String = "") -> String {
         "\(first) HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer \(server.key)\r\n\(more)\r\n"
     }
@@ -72,7 +31,7 @@ import Testing
             ("a chunk in another notation", "Transfer-Encoding: chunked\r\n", "0x2\r\n{}\r\n0\r\n\r\n"),
         ]
         for (name, headers, body) in vectors {
-            let connection = try RawConnection(server)
+            let connection = try RawConnection(server.url)
             let victim = Self.request(server, "GET /health/live", "Connection: close\r\n")
             connection.send(Self.request(server, "POST \(path)", headers) + body + victim)
             let answer = connection.readToEnd() ?? "nothing"
@@ -90,18 +49,18 @@ import Testing
         let many = (0..<200).map { "X-\($0): y\r\n" }.joined()
         let long = "X-Long: \(String(repeating: "a", count: 20_000))\r\n"
         for headers in [many, long] {
-            let connection = try RawConnection(server)
+            let connection = try RawConnection(server.url)
             connection.send(Self.request(server, "GET /api/agent/v1/sessions", headers))
             let answer = connection.readToEnd() ?? "nothing"
             #expect(answer.isEmpty || answer.hasPrefix("HTTP/1.1 4"), "\(answer.prefix(100))")
         }
         // Nothing, or a part: both end on their own.
         for part in ["", "GET /health/live HTTP/1.1\r\nHost:"] {
-            let connection = try RawConnection(server)
+            let connection = try RawConnection(server.url)
             if !part.isEmpty { connection.send(part) }
             #expect(connection.readToEnd() == "")
         }
-        let kept = try RawConnection(server)
+        let kept = try RawConnection(server.url)
         kept.send("GET /health/live HTTP/1.1\r\nHost: x\r\n\r\n")
         #expect(kept.readToEnd()?.hasPrefix("HTTP/1.1 200") == true)
         server.stop()

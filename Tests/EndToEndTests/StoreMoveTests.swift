@@ -36,7 +36,7 @@ import Testing
         let server = try TauProcess(in: directory, environment: variables)
         let again = APIClient(server)
         #expect(try await again.send("GET", "/sessions/\(id)/export").body == before)
-        #expect(try await again.send("GET", "/health").json == ["database": true])
+        #expect(try await again.send("GET", "/health").json == ["database": true, "disk": true])
         func remote(_ arguments: String...) throws -> (code: Int32, output: String, errors: String) {
             try TauProcess.command(
                 arguments + ["--server", server.url, "--key", server.key], in: directory.path, environment: [:])

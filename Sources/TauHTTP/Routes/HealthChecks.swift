@@ -3,38 +3,54 @@ internal import Hummingbird
 internal import TauCore
 internal import TauRuntime
 
-/// `/health`: whether the parts answer. Results are kept for a second, so that probes cannot load the parts.
-actor HealthChecks {
-    private struct Result {
-        var reason: String?
-        var milliseconds: Int64
-        var time: Timestamp
-    }
-
+/// `/health`: whether the parts answer.
+final class HealthChecks: Sendable {
     private let runtime: AgentRuntime
-    private let configuration: EdgeConfiguration
-    private var storage: Result?
-    private var tools: Result?
-    private let toolChecks = FairQueue<Int>(places: 1, maxWaiting: 100)
+    private let parts: [PartMonitor]
+    private let tools: PartMonitor
 
     init(runtime: AgentRuntime, configuration: EdgeConfiguration) {
         self.runtime = runtime
-        self.configuration = configuration
+        parts = configuration.healthParts.map { PartMonitor($0, now: configuration.now) }
+        // Real attempts to get out of the sandbox, which cost some processes.
+        tools = PartMonitor(
+            HealthPart("tools", isRequired: true, timeout: .seconds(60)) { await runtime.tools.problem() },
+            now: configuration.now)
     }
 
+    /// Makes the checks that are asked for, until the task is cancelled.
+    func work() async {
+        await withDiscardingTaskGroup { group in
+            for monitor in parts + [tools] { group.addTask { await monitor.work() } }
+        }
+    }
+
+    private func findings() async -> [(part: HealthPart, finding: PartMonitor.Finding)] {
+        await withTaskGroup(of: (Int, PartMonitor.Finding).self) { group in
+            for (index, monitor) in parts.enumerated() { group.addTask { (index, await monitor.finding()) } }
+            var findings: [(Int, PartMonitor.Finding)] = []
+            for await finding in group { findings.append(finding) }
+            return findings.sorted { $0.0 < $1.0 }.map { (parts[$0.0].part, $0.1) }
+        }
+    }
+
+    /// Each part, by its name. One that the server can do without does not make it ill.
     func overview(_ request: Request, _ context: EdgeContext) async throws -> Response {
-        let storage = await checkStorage()
+        let findings = await findings()
+        let isWell = findings.allSatisfy { $0.finding.problem == nil || !$0.part.isRequired }
         let isVerbose = request.uri.queryParameters["verbose"] == "1"
-        return .json(storage.reason == nil ? .ok : .serviceUnavailable) { writer in
+        return .json(isWell ? .ok : .serviceUnavailable) { writer in
             writer.object { writer in
-                writer.member(configuration.storagePart, storage.reason == nil)
+                for (part, finding) in findings { writer.member(part.name, finding.problem == nil) }
                 guard isVerbose else { return }
                 writer.key("details")
                 writer.object { writer in
-                    writer.key(configuration.storagePart)
-                    writer.object { writer in
-                        writer.member("milliseconds", Int(storage.milliseconds))
-                        writer.member("reason", orNull: storage.reason)
+                    for (part, finding) in findings {
+                        writer.key(part.name)
+                        writer.object { writer in
+                            writer.member("milliseconds", Int(finding.milliseconds))
+                            writer.member("reason", orNull: finding.problem)
+                        }
                     }
                 }
             }
@@ -48,52 +64,12 @@ actor HealthChecks {
 
     func ready(_ request: Request, _ context: EdgeContext) async throws -> Response {
         if runtime.isDraining { throw Problem(.draining, "The server is shutting down.", retryAfter: 5) }
-        if let reason = await checkStorage().reason { throw Problem(.storageUnavailable, reason, retryAfter: 5) }
-        if request.uri.queryParameters["deep"] == "1", let problem = try await checkTools() {
+        for (part, finding) in await findings() where part.isRequired {
+            if let problem = finding.problem { throw Problem(.storageUnavailable, problem, retryAfter: 5) }
+        }
+        if request.uri.queryParameters["deep"] == "1", let problem = await tools.finding().problem {
             throw Problem(.toolsUnavailable, problem, retryAfter: 60)
         }
         return .json { writer in writer.object { $0.member("ready", true) } }
-    }
-
-    /// Real attempts to get out of the sandbox, which cost some processes: one try at a time and a second, whoever asks.
-    private func checkTools() async throws -> String? {
-        do throws(FairQueue<Int>.Refusal) {
-            try await toolChecks.enter(0)
-        } catch {
-            throw Problem(.rateLimited, "Too many checks of the tools at once; try again later", retryAfter: 1)
-        }
-        defer { toolChecks.leave() }
-        let start = configuration.now()
-        if let tools, start.milliseconds - tools.time.milliseconds < 1000 { return tools.reason }
-        let reason = await runtime.tools.problem()
-        let end = configuration.now()
-        tools = Result(reason: reason, milliseconds: end.milliseconds - start.milliseconds, time: end)
-        return reason
-    }
-
-    private func checkStorage() async -> Result {
-        let start = configuration.now()
-        if let storage, start.milliseconds - storage.time.milliseconds < 1000 { return storage }
-        let reason = await withTaskGroup(of: String?.self) { group in
-            group.addTask { [runtime] in
-                do throws(StoreError) {
-                    try await runtime.checkStorage()
-                    return nil
-                } catch {
-                    return error.message
-                }
-            }
-            group.addTask { [configuration] in
-                // A cancelled sleep ends early, and then its answer is not used.
-                try? await Task.sleep(for: configuration.healthTimeout)
-                return "the storage did not answer in \(configuration.healthTimeout)"
-            }
-            defer { group.cancelAll() }
-            return await group.next() ?? nil
-        }
-        let end = configuration.now()
-        let result = Result(reason: reason, milliseconds: end.milliseconds - start.milliseconds, time: end)
-        storage = result
-        return result
     }
 }

@@ -107,6 +107,7 @@ struct ServeCommand: AsyncParsableCommand {
             Ctrl-C stops the server.
             """)
         fflush(nil)
+        ServiceManager()?.notify("READY=1")
     }
 }
 

@@ -112,13 +112,13 @@ struct Composition {
         edge.trustedProxies = configuration.trustedProxies
         edge.metrics = telemetry?.metrics.map { configuration.telemetry.metricsPage($0, of: agent) }
         edge.certificate = certificate?.certificate
-        edge.storagePart = configuration.postgres == nil ? "disk" : "database"
+        edge.healthParts = configuration.healthParts(agent.runtime, redis)
         let server = EdgeServer(
             runtime: agent.runtime, authenticator: authenticator, host: configuration.host, port: configuration.port,
             administration: administration, configuration: edge, logger: logger, onListening: onListening)
         // Stopped from the last to the first: new work is refused, connections end, runs finish.
         let services: [any Service] =
-            (signals.isEmpty ? [] : [LogService(log: log)])
+            Self.lifecycle(signals, log)
             + [telemetry?.exporter(configuration, logger: logger)].compactMap(\.self) + agent.services + (certificate.map { [$0] } ?? []) + [
                 KeyUseService(authenticator: authenticator, logger: logger), server,
                 DrainService(runtime: agent.runtime),
@@ -141,7 +141,21 @@ struct Composition {
         await agent.close()
         await redis?.close()
         await log.flush()
-        try result.get()
+        do {
+            try result.get()
+        } catch is ImpatienceService.Impatience {
+            // It was told to, and all is written.
+        }
+    }
+
+    /// What listens to the system; stopped last. Nothing for a server inside a command.
+    private static func lifecycle(_ signals: [UnixSignal], _ log: LogOutput) -> [any Service] {
+        guard !signals.isEmpty else { return [] }
+        var services: [any Service] = [LogService(log: log), ImpatienceService(signals: signals)]
+        if let manager = ServiceManager(), let microseconds = manager.watchdogMicroseconds {
+            services.append(WatchdogService(manager: manager, microseconds: microseconds))
+        }
+        return services
     }
 
     private var administration: Administration? {
@@ -159,13 +173,6 @@ struct Composition {
 
     static let now: @Sendable () -> Timestamp = { Timestamp(milliseconds: wallClockMilliseconds()) }
 
-}
-
-/// Ends the server when what it was started for is done.
-private struct StopService: Service {
-    let stop: @Sendable () async -> Void
-
-    func run() async { await stop() }
 }
 
 /// Writes down when keys were last used, now and then and at the end.
@@ -190,15 +197,5 @@ private struct KeyUseService: Service {
         } catch {
             logger.warning("the last uses of keys were not written down", metadata: ["reason": "\(error)"])
         }
-    }
-}
-
-/// Refuses new work as soon as the shutdown begins. It stands last, so it is stopped first.
-private struct DrainService: Service {
-    let runtime: AgentRuntime
-
-    func run() async throws {
-        try await gracefulShutdown()
-        runtime.drain()
     }
 }

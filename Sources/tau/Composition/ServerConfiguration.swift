@@ -30,6 +30,10 @@ struct ServerConfiguration: Sendable {
     var maxConnections = 10_000
     var headSeconds = 10
     var idleSeconds = 75
+    /// Milliseconds that one part has to answer a health check (`health.timeoutMs`).
+    var healthMilliseconds = 2000
+    /// Bytes that must be left on the disk (`health.minFreeBytes`).
+    var minFreeBytes = 64 << 20
     var dataDirectory = "./data"
     var adminKey: String?
     var log = LogConfiguration()
@@ -107,6 +111,8 @@ extension ServerConfiguration {
         maxBodyBytes = try settings.integer("http.maxBodyBytes", 1024...(1 << 30)) ?? maxBodyBytes
         maxImportBytes = try settings.integer("http.maxImportBytes", 1024...(1 << 32)) ?? maxImportBytes
         heartbeatSeconds = try settings.integer("http.heartbeatSeconds", 1...3600) ?? heartbeatSeconds
+        healthMilliseconds = try settings.integer("health.timeoutMs", 100...60_000) ?? healthMilliseconds
+        minFreeBytes = try settings.integer("health.minFreeBytes", 0...(1 << 50)) ?? minFreeBytes
         certificateFiles = try CertificateFiles(settings)
         dataDirectory = settings.string("data.dir") ?? dataDirectory
         adminKey = try settings.secret("auth.adminKey")
