@@ -31,6 +31,8 @@ struct APIClient {
     private static let http: HTTPClient = {
         var configuration = HTTPClient.Configuration()
         configuration.connectionPool.retryConnectionEstablishment = false
+        // Each event stream has one of its own.
+        configuration.connectionPool.concurrentHTTP1ConnectionsPerHostSoftLimit = 512
         return HTTPClient(configuration: configuration)
     }()
 
@@ -47,7 +49,8 @@ struct APIClient {
     private func request(_ method: String, _ path: String, _ body: [UInt8]?, _ headers: [String: String])
         -> HTTPClientRequest
     {
-        var request = HTTPClientRequest(url: url + (Self.operations.contains { path.hasPrefix($0) } ? "" : "/api/agent/v1") + path)
+        var request = HTTPClientRequest(
+            url: url + (Self.operations.contains { path.hasPrefix($0) } ? "" : "/api/agent/v1") + path)
         request.method = HTTPMethod(rawValue: method)
         if let key { request.headers.add(name: "Authorization", value: "Bearer \(key)") }
         for (name, value) in headers { request.headers.replaceOrAdd(name: name, value: value) }

@@ -23,7 +23,8 @@ import Testing
                     return nil
                 }
                 return (String(line[..<blank]), value)
-            }) { _, last in last }
+            }
+        ) { _, last in last }
     }
 
     private static func promtool(_ arguments: [String], _ input: [UInt8] = []) throws -> (code: Int32, output: String) {
@@ -66,7 +67,8 @@ import Testing
             series[#"tau_http_requests_total{method="POST",route="/api/agent/v1/sessions/{id}/runs",status="200"}"#]
                 == 3)
         #expect((series[#"tau_store_appends_total{status="success"}"#] ?? 0) > 8)
-        #expect((series["tau_store_batch_appends_sum"] ?? 0) > 8 && series["tau_store_flush_duration_seconds_count"] != nil)
+        #expect(
+            (series["tau_store_batch_appends_sum"] ?? 0) > 8 && series["tau_store_flush_duration_seconds_count"] != nil)
         #expect((series["tau_sandbox_spawns_total"] ?? 0) >= 2)
         #expect(series.keys.contains { $0.hasPrefix("tau_build_info{version=") })
         #expect((series["process_resident_memory_bytes"] ?? 0) > 1e6 && (series["process_open_fds"] ?? 0) > 5)

@@ -11,7 +11,8 @@ import Testing
     private static func start(_ kind: Kind, before server: TauProcess, in directory: TemporaryDirectory) async throws
         -> (proxy: ServerTool, url: String)
     {
-        let root = URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
+        let root =
+            URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
             .deletingLastPathComponent().path + "/deploy/"
         let port = try LoopbackPort.reserve()
         let target = try #require(server.url.split(separator: "/").last)

@@ -40,7 +40,9 @@ final class ServerTool: Sendable {
         process.executableURL = URL(fileURLWithPath: program)
         process.arguments = arguments
         process.currentDirectoryURL = URL(fileURLWithPath: directory)
-        process.environment = ["PATH": "/usr/sbin:/usr/bin:/bin", "HOME": directory].merging(environment) { _, new in new }
+        process.environment = ["PATH": "/usr/sbin:/usr/bin:/bin", "HOME": directory].merging(environment) { _, new in
+            new
+        }
         process.standardInput = FileHandle.nullDevice
         let handle = FileHandle(forWritingAtPath: outputPath)
         process.standardOutput = handle

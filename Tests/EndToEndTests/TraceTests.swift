@@ -100,7 +100,9 @@ struct TraceTests {
         var spans: [Span] = []
         for line in text.split(separator: "\n") {
             if line.hasPrefix("Span #") { spans.append(Span()) }
-            guard !spans.isEmpty, let colon = line.range(of: ": ")?.upperBound ?? line.lastIndex(of: ":") else { continue }
+            guard !spans.isEmpty, let colon = line.range(of: ": ")?.upperBound ?? line.lastIndex(of: ":") else {
+                continue
+            }
             let value = String(line[colon...].drop { $0 == " " || $0 == ":" })
             let last = spans.count - 1
             switch line.prefix(while: { $0 != ":" }).trimmingCharacters(in: .whitespaces) {
@@ -212,7 +214,8 @@ private final class SilentListener: Sendable {
         var length = socklen_t(MemoryLayout<sockaddr_in>.size)
         let result = withUnsafeMutablePointer(to: &address) {
             $0.withMemoryRebound(to: sockaddr.self, capacity: 1) {
-                bind(descriptor, $0, length) == 0 && listen(descriptor, 64) == 0 && getsockname(descriptor, $0, &length) == 0
+                bind(descriptor, $0, length) == 0 && listen(descriptor, 64) == 0
+                    && getsockname(descriptor, $0, &length) == 0
             }
         }
         #expect(result)

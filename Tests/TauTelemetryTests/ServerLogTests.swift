@@ -96,11 +96,16 @@ import Testing
         ("AWS_SECRET_ACCESS_KEY=wJalr/XUtn+FEMI/K7 go", "AWS_SECRET_ACCESS_KEY=*** go"),
         ("-----BEGIN RSA PRIVATE KEY-----\nMIIE\n-----END RSA PRIVATE KEY-----", nil as String?),
         ("totalTokens: 12, tokens=7", "totalTokens: 12, tokens=7"), ("token: 7", "token: ***"),
-        (#"{\"token\":\"abc\"}"#, #"{\"token\":\"***\"}"#), ("no secret here", "no secret here"), ("ünïcode", "ünïcode"),
+        (#"{\"token\":\"abc\"}"#, #"{\"token\":\"***\"}"#), ("no secret here", "no secret here"),
+        ("ünïcode", "ünïcode"),
     ])
     func `what looks like a secret is not written`(_ text: String, _ expected: String?) {
         let shown = Redaction.redacted(text)
-        if let expected { #expect(shown == expected) } else { #expect(!shown.contains("MIIE") && shown.contains("***")) }
+        if let expected {
+            #expect(shown == expected)
+        } else {
+            #expect(!shown.contains("MIIE") && shown.contains("***"))
+        }
     }
 
     @Test func `large files are turned over, and the oldest goes`() async throws {
@@ -117,7 +122,8 @@ import Testing
         await output.flush()
         let names = try FileManager.default.contentsOfDirectory(atPath: directory.path).sorted()
         #expect(names == ["combined.log", "combined.log.1", "combined.log.2", "error.log"])
-        let lines = try directory.lines("combined.log.2") + directory.lines("combined.log.1")
+        let lines =
+            try directory.lines("combined.log.2") + directory.lines("combined.log.1")
             + directory.lines("combined.log")
         let numbers = lines.compactMap { $0["fields"]?["number"]?.string.flatMap { Int($0) } }
         // None is lost in between, none is written twice.

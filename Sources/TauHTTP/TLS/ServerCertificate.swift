@@ -45,7 +45,8 @@ package final class ServerCertificate: Sendable {
         do {
             return try NIOSSLContext(configuration: configuration)
         } catch {
-            throw CertificateError(description: "the key does not belong to the certificate, or is of a kind that cannot be used")
+            throw CertificateError(
+                description: "the key does not belong to the certificate, or is of a kind that cannot be used")
         }
     }
 }

@@ -42,7 +42,8 @@ package final class KeyAuthenticator: Authenticator {
     private let state = Mutex(State())
 
     package init(
-        adminKey: AdminKey, metricsKey: AdminKey? = nil, accounts: (any AccountStore)?, tokens: TokenAuthenticator? = nil, limits: Limits = Limits(),
+        adminKey: AdminKey, metricsKey: AdminKey? = nil, accounts: (any AccountStore)?,
+        tokens: TokenAuthenticator? = nil, limits: Limits = Limits(),
         now: @escaping @Sendable () -> Timestamp, uptime: @escaping @Sendable () -> Int64
     ) {
         self.adminKey = adminKey

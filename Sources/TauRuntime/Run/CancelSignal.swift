@@ -1,10 +1,11 @@
 internal import Synchronization
 
-/// A request to stop that one task waits for.
+/// A request to stop that tasks wait for.
 final class CancelSignal: Sendable {
     private struct State {
         var isRaised = false
-        var waiter: CheckedContinuation<Void, Never>?
+        var nextID = 0
+        var waiters: [Int: CheckedContinuation<Void, Never>] = [:]
     }
 
     private let state = Mutex(State())
@@ -12,29 +13,31 @@ final class CancelSignal: Sendable {
     var isRaised: Bool { state.withLock { $0.isRaised } }
 
     func raise() {
-        state.withLock { state in
+        let waiters = state.withLock { state in
             state.isRaised = true
-            defer { state.waiter = nil }
-            return state.waiter
-        }?.resume()
+            defer { state.waiters = [:] }
+            return state.waiters.values
+        }
+        for waiter in waiters { waiter.resume() }
     }
 
-    /// Returns when the signal is raised or the waiting task is cancelled. One task may wait.
+    /// Returns when the signal is raised or the waiting task is cancelled.
     func wait() async {
+        let id = state.withLock { state in
+            state.nextID += 1
+            return state.nextID
+        }
         await withTaskCancellationHandler {
             await withCheckedContinuation { continuation in
                 let isOver = state.withLock { state in
                     if state.isRaised || Task.isCancelled { return true }
-                    state.waiter = continuation
+                    state.waiters[id] = continuation
                     return false
                 }
                 if isOver { continuation.resume() }
             }
         } onCancel: {
-            state.withLock { state in
-                defer { state.waiter = nil }
-                return state.waiter
-            }?.resume()
+            state.withLock { $0.waiters.removeValue(forKey: id) }?.resume()
         }
     }
 }

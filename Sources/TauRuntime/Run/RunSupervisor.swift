@@ -6,8 +6,8 @@ internal import Tracing
 
 /// Owns the task of every run. A run belongs to its session, not to the connection that asked for it.
 ///
-/// On a graceful shutdown runs at work may finish; when the service group's patience ends they are cancelled, which
-/// leaves them `interrupted`.
+/// Before it is stopped it is to be drained: runs at work may finish for a while, and those that have not are interrupted. Cancelling
+/// its service interrupts them at once.
 public final class RunSupervisor: Service {
     struct Job: Sendable {
         var context: RunContext
@@ -24,7 +24,13 @@ public final class RunSupervisor: Service {
     private struct Working {
         var runs: [RunID: ActiveRun] = [:]
         var isStopping = false
+        /// Who waits until there are no runs.
+        var idleWaiters: [Int: CheckedContinuation<Void, Never>] = [:]
+        var nextWaiter = 0
     }
+
+    /// Interrupts all runs, also those that are yet to begin.
+    private let interruption = CancelSignal()
 
     init(maxWaiting: Int) {
         (jobs, continuation) = AsyncStream.makeStream(bufferingPolicy: .bufferingOldest(maxWaiting))
@@ -58,7 +64,57 @@ public final class RunSupervisor: Service {
         if isStopping { run.approvals.suspend() }
     }
 
-    private func leave(_ run: ActiveRun) { working.withLock { $0.runs[run.id] = nil } }
+    private func leave(_ run: ActiveRun) {
+        let waiters = working.withLock { working in
+            working.runs[run.id] = nil
+            guard working.runs.isEmpty else { return [CheckedContinuation<Void, Never>]() }
+            defer { working.idleWaiters = [:] }
+            return Array(working.idleWaiters.values)
+        }
+        for waiter in waiters { waiter.resume() }
+    }
+
+    /// Lets runs finish for so long, then interrupts them; returns when none is at work. Runs that wait for a person stop waiting, which the
+    /// next server goes on with. No run may be handed over any more.
+    public func drain(for patience: Duration) async {
+        suspendWaiting()
+        await withTaskGroup(of: Void.self) { group in
+            group.addTask { await self.waitUntilIdle() }
+            group.addTask {
+                // A cancelled sleep ends early, because nothing is left to wait for.
+                try? await Task.sleep(for: patience)
+            }
+            await group.next()
+            group.cancelAll()
+        }
+        interrupt()
+        await waitUntilIdle()
+    }
+
+    /// Ends all runs at their next safe point, as `interrupted`.
+    public func interrupt() { interruption.raise() }
+
+    private func waitUntilIdle() async {
+        let id = working.withLock { working in
+            working.nextWaiter += 1
+            return working.nextWaiter
+        }
+        await withTaskCancellationHandler {
+            await withCheckedContinuation { continuation in
+                let isIdle = working.withLock { working in
+                    if !working.runs.isEmpty { working.idleWaiters[id] = continuation }
+                    return working.runs.isEmpty
+                }
+                if isIdle { return continuation.resume() }
+                // Whoever is cancelled before this line is not heard by the handler.
+                if Task.isCancelled { stopWaiting(id) }
+            }
+        } onCancel: {
+            stopWaiting(id)
+        }
+    }
+
+    private func stopWaiting(_ id: Int) { working.withLock { $0.idleWaiters.removeValue(forKey: id) }?.resume() }
 
     /// Whoever waits for a person, now or later, stops waiting: the next server goes on with it.
     private func suspendWaiting() {
@@ -102,6 +158,7 @@ public final class RunSupervisor: Service {
     private func work(_ job: Job) async {
         let run = job.context.run
         enter(run)
+        defer { leave(run) }
         // A run that goes on after a restart still waits.
         if case .message = job.start {
             run.update { run in
@@ -110,8 +167,7 @@ public final class RunSupervisor: Service {
             }
             run.publishState()
         }
-        let result = await Self.loopUntilCancelled(job)
-        leave(run)
+        let result = await loopUntilCancelled(job)
         if case .success(.suspended) = result {
             await job.finish(nil)
             return run.journal.close()
@@ -159,7 +215,7 @@ public final class RunSupervisor: Service {
     }
 
     /// The loop beside a task that waits for the cancel request: whichever ends first ends the other.
-    private static func loopUntilCancelled(_ job: Job) async -> Result<AgentLoop.Outcome, StoreError> {
+    private func loopUntilCancelled(_ job: Job) async -> Result<AgentLoop.Outcome, StoreError> {
         await withTaskGroup(of: Result<AgentLoop.Outcome, StoreError>?.self) { group in
             group.addTask {
                 do throws(StoreError) {
@@ -171,6 +227,10 @@ public final class RunSupervisor: Service {
             }
             group.addTask {
                 await job.context.run.cancellation.wait()
+                return nil
+            }
+            group.addTask { [interruption] in
+                await interruption.wait()
                 return nil
             }
             var result: Result<AgentLoop.Outcome, StoreError> = .success(.cancelled)

@@ -90,7 +90,8 @@ struct SessionReading {
             try SessionFile(stored: try handle.readAll(), as: id, limits)
         }
         if case .failure(let error) = content, error.code == .corrupt {
-            logger.warning("session file left out of the list", metadata: ["session_id": "\(id)", "reason": "\(error)"])
+            logger.warning(
+                "session file left out of the list", metadata: ["session_id": "\(id)", "reason": "\(error)"])
             row.problem = error.message
             return try row.save(db)
         }

@@ -88,7 +88,8 @@ package final class PostgresPeers: PeerServers {
             for server in servers { try await messages.send(.answered(session), to: server) }
         } catch {
             logger.warning(
-                "another server's question was not answered", metadata: ["session_id": "\(session)", "reason": "\(error)"])
+                "another server's question was not answered",
+                metadata: ["session_id": "\(session)", "reason": "\(error)"])
         }
     }
 

@@ -41,7 +41,8 @@ package enum ProcessMetrics {
             }
         }
         if let count = openFiles() {
-            values.append(Value(name: "process_open_fds", help: "File descriptors that are open.", value: Double(count)))
+            values.append(
+                Value(name: "process_open_fds", help: "File descriptors that are open.", value: Double(count)))
         }
         var limit = rlimit()
         if getrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit) == 0 {

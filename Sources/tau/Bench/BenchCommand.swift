@@ -65,6 +65,7 @@ struct BenchCommand: AsyncParsableCommand {
         try await measure("loop") { try await LoopBench().turns() }
         try await measure("waiting") { try await ServerBench(directory).waitingRuns() }
         try await measure("waiting") { try await ServerBench(directory).cancelledCommands() }
+        try await measure("waiting") { try await ServerBench(directory).restart() }
         try await measure("wire") { try await ServerBench(directory).wire() }
         try await measure("tools") { try await ToolBench(directory).commands() }
         try await measure("tools") { try await ToolBench(directory).files() }

@@ -52,7 +52,8 @@ struct LimitsBench {
         ]
         if let redisURL {
             let redis = RedisClient(try RedisConfiguration(url: redisURL))
-            let limiter = RedisRateLimiter(OptionalRedis(redis, limits: OptionalRedis.Limits()) { _ in }, local: local, share: 0.5)
+            let limiter = RedisRateLimiter(
+                OptionalRedis(redis, limits: OptionalRedis.Limits()) { _ in }, local: local, share: 0.5)
             figures.append(
                 Figure("the same with Redis, p50", try await milliseconds(limiter, 10_000), "ms", atMost: 0.5))
             await redis.close()

@@ -25,7 +25,7 @@ struct ServerBench {
         _ name: String, _ variables: [String] = [],
         _ body: (_ url: String, _ process: pid_t, _ healthyAfter: Duration) async throws -> Result
     ) async throws -> Result {
-        let port = Int.random(in: 20_000...50_000)
+        let port = Int.random(in: 20_000...32_000)
         let url = "http://127.0.0.1:\(port)"
         let start = clock.now
         let process = try spawn(port: port, data: directory.path + "/" + name, variables)

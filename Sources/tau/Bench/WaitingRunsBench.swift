@@ -41,6 +41,35 @@ extension ServerBench {
         return figures
     }
 
+    /// A server that was killed while many runs were at work: until the next one is ready, with all of them interrupted.
+    func restart() async throws -> [Figure] {
+        let count = 1000
+        let model = try await BenchPeer(.slowModel)
+        let variables = ["OPENAI_BASE_URL=http://127.0.0.1:\(model.port)", "TAU_MODELS_DEFAULT=openai/slow"]
+        let last = try await withServer("restart", variables) { url, process, _ in
+            var last = ""
+            for _ in 0..<count {
+                let session = try await newSession(url)
+                last = try await call(url, "/sessions/\(session)/runs", ["message": "Go."])["id"]?.string ?? ""
+            }
+            while try await call(url, "/runs/\(last)")["status"]?.string != "running" {
+                try await Task.sleep(for: .milliseconds(10))
+            }
+            // What the record of runs has not written yet would not be found.
+            try await Task.sleep(for: .seconds(2))
+            kill(process, SIGKILL)
+            return last
+        }
+        let milliseconds = try await withServer("restart", variables) { url, _, healthyAfter in
+            guard try await call(url, "/runs/\(last)")["status"]?.string == "interrupted" else {
+                throw ConfigurationFailure(key: "bench", problem: "a run was not interrupted")
+            }
+            return healthyAfter.milliseconds
+        }
+        try await model.shutdown()
+        return [Figure("start after a kill with \(count) runs at work", milliseconds, "ms", atMost: 2000)]
+    }
+
     /// The same for a run whose command would take long: its processes are gone before it has ended.
     func cancelledCommands() async throws -> [Figure] {
         try await withServer("commands") { url, _, _ in

@@ -60,7 +60,8 @@ struct Composition {
                 limits: configuration.limits.keys, now: now,
                 uptime: LimitsConfiguration.uptimeMilliseconds)
             return Composition(
-                configuration: configuration, logger: logger, log: log, agent: agent, audit: audit, authenticator: authenticator,
+                configuration: configuration, logger: logger, log: log, agent: agent, audit: audit,
+                authenticator: authenticator,
                 certificate: certificate, keyFile: keyFile)
         } catch {
             await models.close()
@@ -118,10 +119,11 @@ struct Composition {
             administration: administration, configuration: edge, logger: logger, onListening: onListening)
         // Stopped from the last to the first: new work is refused, connections end, runs finish.
         let services: [any Service] =
-            Self.lifecycle(signals, log)
-            + [telemetry?.exporter(configuration, logger: logger)].compactMap(\.self) + agent.services + (certificate.map { [$0] } ?? []) + [
+            lifecycle(signals)
+            + [telemetry?.exporter(configuration, logger: logger)].compactMap(\.self) + agent.services
+            + (certificate.map { [$0] } ?? []) + [
                 KeyUseService(authenticator: authenticator, logger: logger), server,
-                DrainService(runtime: agent.runtime),
+                DrainService(runtime: agent.runtime, patience: .seconds(configuration.drainSeconds)),
             ]
         var group = ServiceGroupConfiguration(
             services: services.map { .init(service: $0) }, gracefulShutdownSignals: signals, logger: logger)
@@ -129,7 +131,8 @@ struct Composition {
             group.services.append(
                 .init(service: StopService(stop: stop), successTerminationBehavior: .gracefullyShutdownGroup))
         }
-        group.maximumGracefulShutdownDuration = .seconds(configuration.drainSeconds)
+        // What has to be interrupted needs a moment to be written.
+        group.maximumGracefulShutdownDuration = .seconds(configuration.drainSeconds + Self.writingSeconds)
         group.maximumCancellationDuration = .seconds(10)
         let result: Result<Void, any Error>
         do {
@@ -141,17 +144,13 @@ struct Composition {
         await agent.close()
         await redis?.close()
         await log.flush()
-        do {
-            try result.get()
-        } catch is ImpatienceService.Impatience {
-            // It was told to, and all is written.
-        }
+        try result.get()
     }
 
     /// What listens to the system; stopped last. Nothing for a server inside a command.
-    private static func lifecycle(_ signals: [UnixSignal], _ log: LogOutput) -> [any Service] {
+    private func lifecycle(_ signals: [UnixSignal]) -> [any Service] {
         guard !signals.isEmpty else { return [] }
-        var services: [any Service] = [LogService(log: log), ImpatienceService(signals: signals)]
+        var services: [any Service] = [LogService(log: log), ImpatienceService(signals: signals, runtime: agent.runtime)]
         if let manager = ServiceManager(), let microseconds = manager.watchdogMicroseconds {
             services.append(WatchdogService(manager: manager, microseconds: microseconds))
         }
@@ -170,6 +169,8 @@ struct Composition {
     }
 
     // MARK: Parts
+
+    private static let writingSeconds = 10
 
     static let now: @Sendable () -> Timestamp = { Timestamp(milliseconds: wallClockMilliseconds()) }
 

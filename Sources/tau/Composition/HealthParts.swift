@@ -46,7 +46,9 @@ extension HealthPart {
         var status = statvfs()
         guard statvfs(directory, &status) == 0 else { return "the data directory cannot be read" }
         let free = Int(status.f_bavail) * Int(status.f_frsize)
-        guard free >= minFreeBytes else { return "the disk has \(free >> 20) MiB left, and \(minFreeBytes >> 20) are needed" }
+        guard free >= minFreeBytes else {
+            return "the disk has \(free >> 20) MiB left, and \(minFreeBytes >> 20) are needed"
+        }
         let path = directory + "/.health-\(UInt64.random(in: .min ... .max))"
         let file = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0o600)
         guard file >= 0 else { return "the data directory takes no file" }

@@ -10,37 +10,33 @@ struct StopService: Service {
     func run() async { await stop() }
 }
 
-/// Refuses new work as soon as the shutdown begins. It stands last, so it is stopped first.
+/// Refuses new work as soon as the shutdown begins, and lets runs finish. It stands last, so it is stopped first: the server still
+/// answers meanwhile, and every stream is told how its run ended.
 struct DrainService: Service {
     let runtime: AgentRuntime
+    /// How long runs may finish.
+    let patience: Duration
 
     func run() async throws {
         try await gracefulShutdown()
         runtime.drain()
         ServiceManager()?.notify("STOPPING=1")
+        await runtime.supervisor.drain(for: patience)
     }
 }
 
-/// Stops at once when it is told to stop a second time: runs are left interrupted, with all that they have done written.
+/// Does not wait for runs any longer when the server is told to stop a second time.
 struct ImpatienceService: Service {
-    /// The second signal.
-    struct Impatience: Error {}
-
     let signals: [UnixSignal]
+    let runtime: AgentRuntime
 
-    func run() async throws {
-        let sequence = await UnixSignalsSequence(trapping: signals)
-        try await withThrowingTaskGroup(of: Void.self) { group in
-            group.addTask {
-                var count = 0
-                for await _ in sequence {
-                    count += 1
-                    if count > 1 { throw Impatience() }
-                }
+    func run() async {
+        await cancelWhenGracefulShutdown {
+            var count = 0
+            for await _ in await UnixSignalsSequence(trapping: signals) {
+                count += 1
+                if count > 1 { runtime.supervisor.interrupt() }
             }
-            group.addTask { try? await gracefulShutdown() }
-            try await group.next()
-            group.cancelAll()
         }
     }
 }

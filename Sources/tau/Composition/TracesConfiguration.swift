@@ -24,7 +24,8 @@ struct TracesConfiguration: Sendable {
             ?? settings.choice("otel.exporter.otlp.protocol", choices)
         if let encoding { exporter.encoding = .init(rawValue: encoding) ?? exporter.encoding }
         exporter.isCompressed =
-            try settings.choice("otel.exporter.otlp.compression", ["gzip", "none"]).map { $0 == "gzip" } ?? exporter.isCompressed
+            try settings.choice("otel.exporter.otlp.compression", ["gzip", "none"]).map { $0 == "gzip" }
+            ?? exporter.isCompressed
         exporter.timeoutMilliseconds =
             try settings.integer("otel.exporter.otlp.timeout", 1...600_000) ?? exporter.timeoutMilliseconds
         exporter.delayMilliseconds =
