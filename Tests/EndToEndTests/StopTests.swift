@@ -96,7 +96,8 @@ import Testing
         var runs: [(id: String, session: String)] = []
         for number in 0..<50 {
             let session = try await client.newSession()
-            let run = try await client.send("POST", "/sessions/\(session)/runs", ["message": .string("Run \(number)")]).json
+            let run = try await client.send("POST", "/sessions/\(session)/runs", ["message": .string("Run \(number)")])
+                .json
             runs.append((try #require(run["id"]?.string), session))
         }
         let open = Acknowledged()

@@ -27,11 +27,14 @@ public struct Scopes: OptionSet, Hashable, Sendable {
         (.administer, "admin"),
     ]
 
+    /// The names of those that no key of a user carries.
+    private static let operatorNames: [(Scopes, String)] = [(.operate, "operator"), (.readMetrics, "metrics")]
+
     /// All names that can be given.
     public static var allNames: [String] { names.map(\.1) }
 
     /// The names of these scopes, in a fixed order.
-    public var names: [String] { Self.names.filter { contains($0.0) }.map(\.1) }
+    public var names: [String] { (Self.names + Self.operatorNames).filter { contains($0.0) }.map(\.1) }
 
     /// The one scope of a name; nil for a name that is none.
     public init?(name: String) {

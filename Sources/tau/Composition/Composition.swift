@@ -150,7 +150,9 @@ struct Composition {
     /// What listens to the system; stopped last. Nothing for a server inside a command.
     private func lifecycle(_ signals: [UnixSignal]) -> [any Service] {
         guard !signals.isEmpty else { return [] }
-        var services: [any Service] = [LogService(log: log), ImpatienceService(signals: signals, runtime: agent.runtime)]
+        var services: [any Service] = [
+            LogService(log: log), ImpatienceService(signals: signals, runtime: agent.runtime),
+        ]
         if let manager = ServiceManager(), let microseconds = manager.watchdogMicroseconds {
             services.append(WatchdogService(manager: manager, microseconds: microseconds))
         }
