@@ -25,7 +25,7 @@ struct ServerBench {
         _ name: String, _ variables: [String] = [],
         _ body: (_ url: String, _ process: pid_t, _ healthyAfter: Duration) async throws -> Result
     ) async throws -> Result {
-        let port = Int.random(in: 20_000...32_000)
+        let port = try Self.freePort()
         let url = "http://127.0.0.1:\(port)"
         let start = clock.now
         let process = try spawn(port: port, data: directory.path + "/" + name, variables)
@@ -41,6 +41,23 @@ struct ServerBench {
             try await Task.sleep(for: .milliseconds(1))
         }
         return try await body(url, process, clock.now - start)
+    }
+
+    /// A port of the loopback that nobody has now.
+    private static func freePort() throws -> Int {
+        let descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
+        defer { close(descriptor) }
+        var address = sockaddr_in()
+        address.sin_family = sa_family_t(AF_INET)
+        address.sin_addr.s_addr = inet_addr("127.0.0.1")
+        var length = socklen_t(MemoryLayout<sockaddr_in>.size)
+        let isBound = withUnsafeMutablePointer(to: &address) { pointer in
+            pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) { pointer in
+                bind(descriptor, pointer, length) == 0 && getsockname(descriptor, pointer, &length) == 0
+            }
+        }
+        guard isBound else { throw ConfigurationFailure(key: "bench", problem: "there is no free port") }
+        return Int(UInt16(bigEndian: address.sin_port))
     }
 
     private func spawn(port: Int, data: String, _ more: [String]) throws -> pid_t {
