@@ -89,6 +89,27 @@ struct TraceTests {
         #expect(!output.contains("Use bash"))
     }
 
+    @Test func `questions to the database belong to the request that asks them`() async throws {
+        let directory = try TemporaryDirectory()
+        let port = try LoopbackPort.reserve()
+        let rotel = try Self.rotel(port, in: directory)
+        defer { rotel.stop() }
+        let server = try TauProcess(
+            environment: try TestDatabase.variables(for: directory).merging([
+                "OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:\(port)", "OTEL_BSP_SCHEDULE_DELAY": "60000",
+            ]) { _, new in new })
+        let session = try await Self.runs(server)
+        let answer = try await APIClient(server).send(
+            "GET", "/sessions?limit=1", headers: ["traceparent": "00-\(Self.trace)-\(Self.parent)-01"])
+        #expect(answer.status == 200 && !session.isEmpty)
+        server.stop()
+        while !rotel.output.contains("GET /api/agent/v1/sessions") {}
+        let spans = Self.spans(rotel.output).filter { $0.trace == Self.trace }
+        let list = try #require(spans.first { $0.name == "GET /api/agent/v1/sessions" })
+        let query = try #require(spans.first { $0.name == "postgresql" && $0.parent == list.id })
+        #expect(query.kind == "SPAN_KIND_CLIENT" && query.attributes.contains("db.system.name: Str(postgresql)"))
+    }
+
     private struct Span {
         var trace = "", parent = "", id = "", name = "", kind = ""
         var start = 0, end = 0

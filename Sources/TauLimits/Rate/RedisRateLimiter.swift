@@ -24,15 +24,17 @@ package final class RedisRateLimiter: RateLimiter {
 
     private func ask(_ subject: String, _ policy: RatePolicy) async -> RateDecision? {
         let arguments = ["1", "rate:\(policy.name):\(subject)", "\(policy.requests)", "\(policy.windowSeconds)"]
-        let reply = await redis.attempt { client, milliseconds throws(RedisError) in
-            do throws(RedisError) {
-                return try await client.command(
-                    Self.words(["EVALSHA", Self.digest] + arguments), milliseconds: milliseconds)
-            } catch {
-                // It has been started anew.
-                guard error.code == .refused("NOSCRIPT") else { throw error }
-                return try await client.command(
-                    Self.words(["EVAL", Self.script] + arguments), milliseconds: milliseconds)
+        let reply = await tracedQuestion(to: "redis") {
+            await redis.attempt { client, milliseconds throws(RedisError) in
+                do throws(RedisError) {
+                    return try await client.command(
+                        Self.words(["EVALSHA", Self.digest] + arguments), milliseconds: milliseconds)
+                } catch {
+                    // It has been started anew.
+                    guard error.code == .refused("NOSCRIPT") else { throw error }
+                    return try await client.command(
+                        Self.words(["EVAL", Self.script] + arguments), milliseconds: milliseconds)
+                }
             }
         }
         guard case .array(let values)? = reply, values.count == 4 else { return nil }

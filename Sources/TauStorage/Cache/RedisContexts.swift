@@ -30,8 +30,10 @@ final class RedisContexts: ContextStore {
     }
 
     func context(of leaf: EntryID, in session: SessionID) async -> ModelContext? {
-        let bytes = await redis.attempt { client, milliseconds throws(RedisError) in
-            try await client.get(Self.key(leaf, session), milliseconds: milliseconds)
+        let bytes = await tracedQuestion(to: "redis") {
+            await redis.attempt { client, milliseconds throws(RedisError) in
+                try await client.get(Self.key(leaf, session), milliseconds: milliseconds)
+            }
         }
         guard let found = bytes ?? nil else { return nil }
         // Whatever else stands there is left alone.

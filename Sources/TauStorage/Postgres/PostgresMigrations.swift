@@ -86,7 +86,7 @@ package struct PostgresMigrations: Sendable {
 /// Runs queries and gives their failure as a store's.
 func storing<Value>(_ body: () async throws(PostgresError) -> Value) async throws(StoreError) -> Value {
     do throws(PostgresError) {
-        return try await body()
+        return try await tracedQuestion(to: "postgresql", body)
     } catch {
         throw StoreError(error)
     }

@@ -1,27 +1,3 @@
-internal import ServiceContextModule
-internal import TauCore
-internal import Tracing
-
-/// Does something under a span of its own, which ends with it and says what went wrong.
-func traced<Value, Failure: Error>(
-    _ name: String, kind: SpanKind = .internal, in context: ServiceContext? = nil,
-    _ body: (any Span) async throws(Failure) -> Value
-) async throws(Failure) -> Value {
-    let context = context ?? ServiceContext.current ?? .topLevel
-    let span = InstrumentationSystem.tracer.startAnySpan(name, context: context, ofKind: kind)
-    defer { span.end() }
-    let result: Result<Value, Failure> = await ServiceContext.withValue(span.context) {
-        do throws(Failure) {
-            return .success(try await body(span))
-        } catch {
-            span.recordError(error)
-            span.setStatus(SpanStatus(code: .error))
-            return .failure(error)
-        }
-    }
-    return try result.get()
-}
-
 /// The names that OpenTelemetry has for work with models
 /// (<https://opentelemetry.io/docs/specs/semconv/gen-ai/gen-ai-spans/>), and Tau's own.
 enum SpanName {
