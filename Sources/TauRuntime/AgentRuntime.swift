@@ -86,6 +86,7 @@ public final class AgentRuntime: Sendable {
     /// Sets the gauges of what is here now.
     package func noteMeasurements() async {
         Measurements.activeRuns.set(registry.activeCount)
+        Measurements.waitingCalls.set(gates.waitingCount)
         Measurements.openSessions.set(await sessions.count)
     }
 

@@ -52,6 +52,8 @@ public enum Measurements {
         "tau_model_tokens_total", "Tokens by kind: input, output, cache_read, cache_write.", labels: "model", "kind")
     public static let modelCost = CounterMeasurement(
         "tau_model_cost_dollars_total", "What model calls cost, where the price is known.", labels: "model")
+    public static let waitingCalls = GaugeMeasurement(
+        "tau_model_calls_waiting", "Model calls that wait because as many as allowed are being made.")
     public static let budgetHolds = CounterMeasurement(
         "tau_budget_holds_total", "Wishes for a hold on budgets, by outcome.", labels: "outcome")
 
@@ -70,6 +72,11 @@ public enum Measurements {
     public static let connections = GaugeMeasurement(
         "tau_postgres_connections", "Connections to the database: busy, idle, and callers that wait for one.",
         labels: "state")
+    public static let replicaLag = GaugeMeasurement(
+        "tau_postgres_replica_lag_bytes", "What the replica had yet to replay of the log when it was last looked at.")
+    public static let replicaReads = CounterMeasurement(
+        "tau_postgres_replica_reads_total", "Questions that were meant for the replica: answered, late or failed.",
+        labels: "outcome")
     public static let contextReads = CounterMeasurement(
         "tau_context_cache_reads_total", "Contexts that were looked for in the cache, by outcome.", labels: "outcome")
     public static let archivedSessions = CounterMeasurement(
@@ -85,9 +92,9 @@ public enum Measurements {
     public static let all: [Measurement] =
         [
             toolCalls, sandboxSpawns, requests, limiterRefusals, runs, modelCalls, modelRetries, modelTokens, modelCost,
-            budgetHolds, appends, contextReads, archivedSessions, droppedRecords,
+            budgetHolds, appends, replicaReads, contextReads, archivedSessions, droppedRecords,
         ].map(\.measurement)
-        + [openStreams, activeRuns, openSessions, connections, build].map(\.measurement)
+        + [openStreams, activeRuns, openSessions, waitingCalls, connections, replicaLag, build].map(\.measurement)
         + [
             toolDuration, requestDuration, turnDuration, firstToken, modelDuration, appendDuration, batchSize,
             flushDuration,

@@ -45,6 +45,9 @@ final class ModelGates: Sendable {
         }
     }
 
+    /// Calls that wait for a place, of all providers.
+    var waitingCount: Int { gates.withLock { $0.values.reduce(0) { $0 + $1.queue.waitingCount } } }
+
     /// Whether the provider's circuit lets calls through.
     func isPassable(_ provider: any ModelProvider) -> Bool { gate(of: provider).isPassable(at: now()) }
 

@@ -1,5 +1,6 @@
 internal import Logging
 internal import Synchronization
+internal import TauCore
 internal import TauPostgres
 internal import TauSystem
 
@@ -44,6 +45,7 @@ final class ReadPool: Sendable {
         do throws(PostgresError) {
             let value = try await body(replica)
             state.withLock { $0.counts.replica += 1 }
+            Measurements.replicaReads.add(1, "answered")
             return value
         } catch {
             guard error.code != .cancelled else { throw error }
@@ -57,12 +59,16 @@ final class ReadPool: Sendable {
         do throws(PostgresError) {
             let target = try await place(in: primary, "pg_current_wal_flush_lsn()")
             let deadline = monotonicMilliseconds() + waitMilliseconds
-            while try await place(in: replica, "pg_last_wal_replay_lsn()") < target {
+            var reached = try await place(in: replica, "pg_last_wal_replay_lsn()")
+            Measurements.replicaLag.set(Int(max(0, target - reached)))
+            while reached < target {
                 guard monotonicMilliseconds() < deadline, !Task.isCancelled else {
                     state.withLock { $0.counts.late += 1 }
+                    Measurements.replicaReads.add(1, "late")
                     return false
                 }
                 try? await Task.sleep(for: .milliseconds(Self.lookMilliseconds))
+                reached = try await place(in: replica, "pg_last_wal_replay_lsn()")
             }
             return true
         } catch {
@@ -77,6 +83,7 @@ final class ReadPool: Sendable {
     }
 
     private func noteFailure(_ error: PostgresError) {
+        Measurements.replicaReads.add(1, "failed")
         state.withLock { state in
             state.counts.failed += 1
             state.pausedUntil = monotonicMilliseconds() + Self.pauseMilliseconds
