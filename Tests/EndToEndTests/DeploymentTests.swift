@@ -52,7 +52,8 @@ import Testing
             .replacing(
                 "systemctl kill --signal=HUP --kill-who=main tau.service", with: "kill -HUP \(server.processID)")
         let path = directory.path + "/logrotate.conf"
-        try Data("su root root\n\(configuration)".utf8).write(to: URL(fileURLWithPath: path))
+        let su = getuid() == 0 ? "su root root\n" : ""
+        try Data((su + configuration).utf8).write(to: URL(fileURLWithPath: path))
         try FileManager.default.setAttributes([.posixPermissions: 0o600], ofItemAtPath: path)
         let combined = directory.path + "/log/combined.log"
         while ((try? String(contentsOfFile: combined, encoding: .utf8)) ?? "").isEmpty {}
