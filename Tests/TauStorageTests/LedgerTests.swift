@@ -39,8 +39,6 @@ import Testing
             expiresAt: Timestamp(milliseconds: end), charge: charge(id))
     }
 
-    private static func isGranted(_ outcome: HoldOutcome) -> Bool { if case .granted = outcome { true } else { false } }
-
     /// Runs `body` with two ledgers over the same book.
     private static func with(_ place: Place, _ body: ([BatchedLedger]) async throws -> Void) async throws {
         switch place {
@@ -72,7 +70,7 @@ import Testing
                         var used = 0
                         for number in stride(from: client, to: calls, by: 64) {
                             let id = "call-\(number)"
-                            guard Self.isGranted(try await ledger.hold(Self.request(id, [account], tokens: 10))) else {
+                            guard try await ledger.hold(Self.request(id, [account], tokens: 10)).isGranted else {
                                 continue
                             }
                             let tokens = number % 2 == 0 ? 10 : 4
@@ -109,7 +107,7 @@ import Testing
                             let own = [accounts[client % 6], accounts[(client + number) % 6]]
                             let request = Self.request("\(client)-\(number)", Array(Set(own)), tokens: 7)
                             let outcome = try await ledgers[client % 2].hold(request)
-                            #expect(Self.isGranted(outcome))
+                            #expect(outcome.isGranted)
                             ledgers[(client + 1) % 2].settle(Self.charge("\(client)-\(number)", tokens: 5))
                         }
                     }
@@ -127,9 +125,9 @@ import Testing
         try await Self.with(place) { ledgers in
             let account = Self.account("a", 100)
             let request = Self.request("1", [account], tokens: 60, until: 5000)
-            for ledger in ledgers { #expect(try await Self.isGranted(ledger.hold(request))) }
+            for ledger in ledgers { #expect(try await ledger.hold(request).isGranted) }
             let other = Self.request("2", [account], tokens: 50, until: 9000)
-            #expect(try await !Self.isGranted(ledgers[0].hold(other)))
+            #expect(try await !ledgers[0].hold(other).isGranted)
             func state() async throws -> BudgetState {
                 for ledger in ledgers { try await ledger.flush() }
                 return try #require(try await ledgers[1].states(of: ["a", "none"])["a"])
@@ -143,7 +141,7 @@ import Testing
             // The server was only slow.
             for ledger in ledgers { ledger.settle(Self.charge("1", tokens: 12)) }
             #expect(try await state().usedTokens == 12)
-            #expect(try await Self.isGranted(ledgers[1].hold(other)))
+            #expect(try await ledgers[1].hold(other).isGranted)
             for _ in 1...3 { for ledger in ledgers { ledger.settle(Self.charge("2", tokens: 20)) } }
             let last = try await state()
             #expect(last.usedTokens == 32 && last.heldTokens == 0 && last.usedNanoDollars == 96)
@@ -159,10 +157,10 @@ import Testing
                 + #""timestamp":"1970-01-01T00:00:0\#(time).000Z","message":\#(message)}"#
         }
         let question = #"{"role":"user","content":"x","timestamp":1000}"#
-        func answer(_ tokens: Int, _ model: String = "m/1") -> String {
+        func answer(_ tokens: Int, _ model: String = "m/1", cost: String = "0.000000005") -> String {
             #"{"role":"assistant","content":[],"api":"a","provider":"p","model":"\#(model)","stopReason":"stop","#
                 + #""timestamp":2000,"usage":{"input":\#(tokens),"output":2,"cacheRead":1,"cacheWrite":0,"#
-                + #""totalTokens":\#(tokens + 3),"cost":{"input":0.000000005,"total":0.000000005}}}"#
+                + #""totalTokens":\#(tokens + 3),"cost":{"input":\#(cost),"total":\#(cost)}}}"#
         }
         let cases: [(lines: [String], used: Int, nano: Int)] = [
             ([entry(1, 0, question), entry(2, 2, answer(7))], 10, 5),
@@ -170,6 +168,9 @@ import Testing
             ([entry(1, 0, question), entry(2, 1, answer(7))], 60, 180),
             ([entry(1, 0, question), entry(2, 2, question), entry(3, 3, answer(7))], 60, 180),
             ([entry(1, 0, question), entry(2, 2, answer(7, "other"))], 60, 180),
+            // What no call can cost is not believed.
+            ([entry(1, 0, question), entry(2, 2, answer(7, cost: "1e300"))], 60, 180),
+            ([entry(1, 0, question), entry(2, 2, answer(7, cost: "-5"))], 60, 180),
         ]
         try await Self.with(place) { ledgers in
             for (number, expected) in cases.enumerated() {
@@ -177,7 +178,7 @@ import Testing
                 let text = ([header] + expected.lines).joined(separator: "\n") + "\n"
                 try await sessions.create(try SessionFile(parsing: Array(text.utf8)))
                 let request = Self.request("\(number)", [Self.account("a\(number)", 100)], tokens: 60, until: 5000)
-                #expect(try await Self.isGranted(ledgers[0].hold(request)))
+                #expect(try await ledgers[0].hold(request).isGranted)
                 for ledger in ledgers { try await ledger.sweep(at: Timestamp(milliseconds: 5001), sessions) }
                 let state = try #require(try await ledgers[1].states(of: ["a\(number)"])["a\(number)"])
                 #expect(state.heldTokens == 0 && state.usedTokens == expected.used, "case \(number)")
@@ -205,7 +206,7 @@ import Testing
                     for number in 0..<16 {
                         group.addTask {
                             let request = Self.request("y\(round)-\(number)", [account], tokens: 5)
-                            return Self.isGranted(try await ledgers[0].hold(request))
+                            return try await ledgers[0].hold(request).isGranted
                         }
                     }
                     return try await group.reduce(0) { $0 + ($1 ? 1 : 0) }
@@ -246,7 +247,7 @@ import Testing
         let database = try await TestDatabase()
         let storage = try await database.storage()
         let account = Self.account("a", 100)
-        #expect(try await Self.isGranted(storage.ledger.hold(Self.request("1", [account], tokens: 60))))
+        #expect(try await storage.ledger.hold(Self.request("1", [account], tokens: 60)).isGranted)
         _ = try await database.query("ALTER TABLE charges RENAME TO hidden")
         storage.ledger.settle(Self.charge("1", tokens: 25))
         await #expect(throws: StoreError.self) { try await storage.ledger.flush() }

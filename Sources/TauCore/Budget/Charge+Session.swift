@@ -6,12 +6,14 @@ extension Charge {
     public func found(in tree: SessionTree) -> Charge? {
         let later = tree.entries.lazy.filter { ($0.timestamp ?? time) > time && $0.messageJSON != nil }
         guard let json = later.first?.messageJSON.flatMap({ try? JSONValue(parsing: $0) }),
-            case .assistant(let answer)? = Message(json: json), answer.model == model, answer.usage.totalTokens > 0
+            case .assistant(let answer)? = Message(json: json), answer.model == model, answer.usage.totalTokens > 0,
+            // A file may claim any cost.
+            let nanoDollars = Int(exactly: ((answer.usage.cost?.total ?? 0) * 1e9).rounded()), nanoDollars >= 0
         else { return nil }
         var charge = self
         (charge.input, charge.output) = (answer.usage.input, answer.usage.output)
         (charge.cacheRead, charge.cacheWrite) = (answer.usage.cacheRead, answer.usage.cacheWrite)
-        charge.nanoDollars = Int(((answer.usage.cost?.total ?? 0) * 1e9).rounded())
+        charge.nanoDollars = nanoDollars
         charge.isEstimated = false
         return charge
     }

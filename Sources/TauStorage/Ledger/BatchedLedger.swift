@@ -223,14 +223,21 @@ package final class BatchedLedger: Ledger {
     /// Charges holds that have expired, and tries again to write what could not be written. What a call has used is read in its session;
     /// where nobody knows it is all that was held.
     package func sweep(at time: Timestamp, _ sessions: some SessionStore) async throws(StoreError) {
+        var failure: StoreError?
         for charge in try await backend.expired(before: time, limit: Self.holdsPerSweep) {
-            if let known = try await found(charge, sessions) {
-                settle(known)
-            } else {
-                _ = try await perform(.expire(charge.id))
+            do throws(StoreError) {
+                if let known = try await found(charge, sessions) {
+                    settle(known)
+                } else {
+                    _ = try await perform(.expire(charge.id))
+                }
+            } catch {
+                // The holds of other sessions do not wait for this one.
+                failure = error
             }
         }
         try await flush()
+        if let failure { throw failure }
     }
 
     private func found(_ charge: Charge, _ sessions: some SessionStore) async throws(StoreError) -> Charge? {
