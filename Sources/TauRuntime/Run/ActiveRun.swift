@@ -17,7 +17,7 @@ public final class ActiveRun: Sendable {
     public let id: RunID
     public let sessionID: SessionID
     public let journal: EventJournal
-    let cancellation = CancelSignal()
+    let cancellation = OnceSignal()
     let approvals = Approvals()
     private let maxQueued: Int
     private let state: Mutex<State>

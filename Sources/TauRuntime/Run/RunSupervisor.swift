@@ -24,13 +24,12 @@ public final class RunSupervisor: Service {
     private struct Working {
         var runs: [RunID: ActiveRun] = [:]
         var isStopping = false
-        /// Who waits until there are no runs.
-        var idleWaiters: [Int: CheckedContinuation<Void, Never>] = [:]
-        var nextWaiter = 0
+        /// Raised when there are no runs any more; nil where nobody waits for that.
+        var idle: OnceSignal?
     }
 
     /// Interrupts all runs, also those that are yet to begin.
-    private let interruption = CancelSignal()
+    private let interruption = OnceSignal()
 
     init(maxWaiting: Int) {
         (jobs, continuation) = AsyncStream.makeStream(bufferingPolicy: .bufferingOldest(maxWaiting))
@@ -65,13 +64,13 @@ public final class RunSupervisor: Service {
     }
 
     private func leave(_ run: ActiveRun) {
-        let waiters = working.withLock { working in
+        let idle = working.withLock { working -> OnceSignal? in
             working.runs[run.id] = nil
-            guard working.runs.isEmpty else { return [CheckedContinuation<Void, Never>]() }
-            defer { working.idleWaiters = [:] }
-            return Array(working.idleWaiters.values)
+            guard working.runs.isEmpty else { return nil }
+            defer { working.idle = nil }
+            return working.idle
         }
-        for waiter in waiters { waiter.resume() }
+        idle?.raise()
     }
 
     /// Lets runs finish for so long, then interrupts them; returns when none is at work. Runs that wait for a person stop waiting, which the
@@ -95,26 +94,14 @@ public final class RunSupervisor: Service {
     public func interrupt() { interruption.raise() }
 
     private func waitUntilIdle() async {
-        let id = working.withLock { working in
-            working.nextWaiter += 1
-            return working.nextWaiter
+        let idle = working.withLock { working -> OnceSignal? in
+            guard !working.runs.isEmpty else { return nil }
+            let idle = working.idle ?? OnceSignal()
+            working.idle = idle
+            return idle
         }
-        await withTaskCancellationHandler {
-            await withCheckedContinuation { continuation in
-                let isIdle = working.withLock { working in
-                    if !working.runs.isEmpty { working.idleWaiters[id] = continuation }
-                    return working.runs.isEmpty
-                }
-                if isIdle { return continuation.resume() }
-                // Whoever is cancelled before this line is not heard by the handler.
-                if Task.isCancelled { stopWaiting(id) }
-            }
-        } onCancel: {
-            stopWaiting(id)
-        }
+        await idle?.wait()
     }
-
-    private func stopWaiting(_ id: Int) { working.withLock { $0.idleWaiters.removeValue(forKey: id) }?.resume() }
 
     /// Whoever waits for a person, now or later, stops waiting: the next server goes on with it.
     private func suspendWaiting() {

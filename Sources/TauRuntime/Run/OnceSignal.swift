@@ -1,7 +1,7 @@
 internal import Synchronization
 
-/// A request to stop that tasks wait for.
-final class CancelSignal: Sendable {
+/// Something that happens once, such as a request to stop, and that tasks wait for.
+final class OnceSignal: Sendable {
     private struct State {
         var isRaised = false
         var nextID = 0
