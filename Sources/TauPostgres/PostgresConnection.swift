@@ -90,11 +90,20 @@ package final class PostgresConnection: Sendable {
     package func transaction<Value: Sendable>(
         _ body: (PostgresConnection) async throws(PostgresError) -> Value
     ) async throws(PostgresError) -> Value {
-        try await query("BEGIN")
+        try await transaction(after: []) { connection, _ throws(PostgresError) in (try await body(connection), []) }
+    }
+
+    /// The same with statements that begin and end the transaction, each in one round trip with that: `body` gets what the `first`
+    /// ones answered, and gives the last ones, whose answers nobody needs.
+    package func transaction<Value: Sendable>(
+        after first: [PostgresStatement],
+        _ body: (PostgresConnection, [PostgresResult]) async throws(PostgresError) -> (Value, [PostgresStatement])
+    ) async throws(PostgresError) -> Value {
         do throws(PostgresError) {
-            let value = try await body(self)
+            let begun = try await results(of: [PostgresStatement("BEGIN")] + first)
+            let (value, last) = try await body(self, Array(begun.dropFirst()))
             // The server takes it for ROLLBACK where a statement has failed and nobody said so.
-            guard try await query("COMMIT").command == "COMMIT" else {
+            guard try await results(of: last + [PostgresStatement("COMMIT")]).last?.command == "COMMIT" else {
                 throw PostgresError(
                     .refused(.failedTransaction), "the transaction was rolled back: a statement failed in it")
             }
@@ -104,6 +113,13 @@ package final class PostgresConnection: Sendable {
             if isUsable { await rollBack() }
             throw error
         }
+    }
+
+    /// What each of the statements answers, in one round trip; throws the first one's error that fails.
+    private func results(of statements: [PostgresStatement]) async throws(PostgresError) -> [PostgresResult] {
+        var results: [PostgresResult] = []
+        for result in try await run(statements, isAtomic: true) { results.append(try result.get()) }
+        return results
     }
 
     private func rollBack() async {

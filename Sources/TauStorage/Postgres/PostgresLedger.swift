@@ -8,14 +8,14 @@ struct PostgresLedger: LedgerBackend {
     func apply(_ operations: [LedgerOperation]) async throws(StoreError) -> [HoldOutcome?] {
         // Charges alone touch nothing that others wait for.
         let touchesAccounts = operations.contains { if case .add = $0 { false } else { true } }
+        let reading = touchesAccounts ? Self.reading(operations) : []
         return try await storing { () throws(PostgresError) in
             try await pool.withConnection { connection throws(PostgresError) in
-                try await connection.transaction { connection throws(PostgresError) in
+                try await connection.transaction(after: reading) { connection, answers throws(PostgresError) in
                     var book = LedgerBook(accounts: [:], holds: [:])
-                    if touchesAccounts { book = try await Self.load(operations, connection) }
+                    if touchesAccounts { book = try await Self.book(operations, answers, connection) }
                     let outcomes = operations.map { $0.apply(to: &book) }
-                    try await Self.save(book, connection)
-                    return outcomes
+                    return (outcomes, Self.saving(book))
                 }
             }
         }
@@ -27,46 +27,50 @@ struct PostgresLedger: LedgerBackend {
 
     // MARK: Loading
 
-    private static func load(
-        _ operations: [LedgerOperation], _ connection: PostgresConnection
-    ) async throws(PostgresError) -> LedgerBook {
-        // Which accounts a hold has never changes, so that they can be known before they are locked.
-        var accounts: Set<String> = []
-        let ids = operations.compactMap(\.holdID)
-        for case .hold(let request) in operations { accounts.formUnion(request.accounts.map(\.id)) }
-        if operations.contains(where: { if case .hold = $0 { false } else { true } }) {
-            let known = try await connection.query(
-                "SELECT DISTINCT unnest(accounts) FROM budget_holds WHERE id = ANY($1::text[])", names(ids))
-            for row in known.rows { accounts.insert(try row.text(0)) }
-        }
-        let states = try await lock(accounts.sorted(), connection)
-        // Only now, because others may have settled or expired them meanwhile.
-        return LedgerBook(accounts: states, holds: try await holds(ids, connection))
-    }
-
-    private static func lock(
-        _ accounts: [String], _ connection: PostgresConnection
-    ) async throws(PostgresError) -> [String: BudgetState] {
+    /// Locks the accounts, and only then looks at the holds, because others may have settled or expired them meanwhile. Which accounts a
+    /// hold has never changes.
+    private static func reading(_ operations: [LedgerOperation]) -> [PostgresStatement] {
+        let ids = names(operations.compactMap(\.holdID))
         let locking = PostgresStatement(
-            "SELECT \(stateColumns) FROM budget_accounts WHERE id = ANY($1::text[]) ORDER BY id FOR UPDATE",
-            [names(accounts)])
-        let found = try await connection.query(locking)
-        if found.rows.count == accounts.count { return try states(found) }
-        // The first use in this window.
-        try await connection.query(
-            "INSERT INTO budget_accounts (id) SELECT id FROM unnest($1::text[]) AS new(id) ORDER BY id ON CONFLICT DO NOTHING",
-            names(accounts))
-        return try states(try await connection.query(locking))
-    }
-
-    private static func holds(
-        _ ids: [String], _ connection: PostgresConnection
-    ) async throws(PostgresError) -> [String: Hold] {
-        let result = try await connection.query(
+            """
+            SELECT \(stateColumns) FROM budget_accounts WHERE id IN (
+                SELECT unnest($1::text[]) UNION SELECT unnest(accounts) FROM budget_holds WHERE id = ANY($2::text[]))
+            ORDER BY id FOR UPDATE
+            """, [names(wanted(operations)), ids])
+        let holds = PostgresStatement(
             """
             SELECT id, array_to_json(accounts)::text, tokens, nano, expires_at, is_expired, charge FROM budget_holds
             WHERE id = ANY($1::text[])
-            """, names(ids))
+            """, [ids])
+        return [locking, holds]
+    }
+
+    /// The accounts of wishes for holds, which there may not be yet.
+    private static func wanted(_ operations: [LedgerOperation]) -> Set<String> {
+        var accounts: Set<String> = []
+        for case .hold(let request) in operations { accounts.formUnion(request.accounts.map(\.id)) }
+        return accounts
+    }
+
+    private static func book(
+        _ operations: [LedgerOperation], _ answers: [PostgresResult], _ connection: PostgresConnection
+    ) async throws(PostgresError) -> LedgerBook {
+        var answers = answers
+        let missing = wanted(operations).subtracting(try states(answers[0]).keys)
+        if !missing.isEmpty {
+            // The first use in this window. What is locked is let go of, so that all are locked in their order.
+            try await connection.query("ROLLBACK AND CHAIN")
+            try await connection.query(
+                "INSERT INTO budget_accounts (id) SELECT id FROM unnest($1::text[]) AS new(id) ORDER BY id ON CONFLICT DO NOTHING",
+                names(missing))
+            try await connection.query("COMMIT AND CHAIN")
+            answers = []
+            for statement in reading(operations) { answers.append(try await connection.query(statement)) }
+        }
+        return LedgerBook(accounts: try states(answers[0]), holds: try holds(answers[1]))
+    }
+
+    private static func holds(_ result: PostgresResult) throws(PostgresError) -> [String: Hold] {
         var holds: [String: Hold] = [:]
         for row in result.rows {
             guard let charge = Charge(storedIn: try row.text(6)) else { continue }
@@ -96,15 +100,18 @@ struct PostgresLedger: LedgerBackend {
 
     // MARK: Saving
 
-    private static func save(_ book: LedgerBook, _ connection: PostgresConnection) async throws(PostgresError) {
-        if !book.changedAccounts.isEmpty { try await connection.query(accounts(book)) }
+    private static func saving(_ book: LedgerBook) -> [PostgresStatement] {
+        var statements: [PostgresStatement] = []
+        if !book.changedAccounts.isEmpty { statements.append(accounts(book)) }
         let gone = book.changedHolds.filter { book.holds[$0] == nil }
         if !gone.isEmpty {
-            try await connection.query("DELETE FROM budget_holds WHERE id = ANY($1::text[])", names(gone))
+            statements.append(
+                PostgresStatement("DELETE FROM budget_holds WHERE id = ANY($1::text[])", [names(gone)]))
         }
         let kept = book.changedHolds.compactMap { book.holds[$0] }
-        if !kept.isEmpty { try await connection.query(put(kept)) }
-        if !book.charges.isEmpty { try await connection.query(charge(book.charges)) }
+        if !kept.isEmpty { statements.append(put(kept)) }
+        if !book.charges.isEmpty { statements.append(charge(book.charges)) }
+        return statements
     }
 
     private static func integers(_ values: [Int]) -> PostgresValue { .integers(values.map { Int64($0) }) }
