@@ -37,6 +37,10 @@ public struct RuntimeLimits: Sendable {
     public var approvalSeconds = 3600
     /// Model calls to one provider at a time (`models.maxConcurrentCalls`), where the provider has no bound of its own.
     public var maxModelCalls = 1024
+    /// Whether spans tell what was said, and not only how much (`OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT`).
+    public var tracesContent = false
+    /// Bytes of what was said in one attribute of a span (`traces.maxContentBytes`); the last messages that fit are told.
+    public var maxTracedContentBytes = 65_536
     public var retry = RetryPolicy()
     public var circuit = CircuitSettings()
 

@@ -89,6 +89,41 @@ struct TraceTests {
         #expect(!output.contains("Use bash"))
     }
 
+    @Test func `what was said is told to who asks for it, without secrets`() async throws {
+        let directory = try TemporaryDirectory()
+        let port = try LoopbackPort.reserve()
+        let rotel = try Self.rotel(port, in: directory)
+        defer { rotel.stop() }
+        let server = try TauProcess(environment: [
+            "OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:\(port)", "OTEL_BSP_SCHEDULE_DELAY": "60000",
+            "OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT": "true",
+        ])
+        let client = APIClient(server)
+        let session = try await client.newSession()
+        let secret = "sk-ant-api03-" + String(repeating: "a1B2", count: 8)
+        let answer = try await client.send(
+            "POST", "/sessions/\(session)/runs",
+            ["message": .string(#"Use bash with command="echo hi". My key is "# + secret)],
+            headers: ["Accept": "text/event-stream"])
+        #expect(answer.status == 200)
+        server.stop()
+        while !rotel.output.contains("invoke_agent tau") {}
+        let chats = Self.spans(rotel.output).filter { $0.name == "chat scripted" }
+        func messages(_ span: Span, _ kind: String) throws -> JSONValue {
+            let start = "gen_ai.\(kind).messages: Str("
+            let line = try #require(span.attributes.first { $0.hasPrefix(start) })
+            return try JSONValue(parsing: String(line.dropFirst(start.count).dropLast()))
+        }
+        let last = try #require(chats.max { $0.start < $1.start })
+        let said = try #require(try messages(last, "input").array)
+        #expect(said.map { $0["role"]?.string } == ["user", "assistant", "tool"])
+        #expect(said.first?["parts"]?.array?.first?["content"]?.string?.hasPrefix("Use bash with") == true)
+        #expect(said.dropFirst().first?["parts"]?.array?.last?["name"] == "bash")
+        #expect(said.last?["parts"]?.array?.first?["response"] == "hi")
+        #expect(try messages(last, "output").array?.first?["finish_reason"] == "stop")
+        #expect(!rotel.output.contains(secret))
+    }
+
     @Test func `questions to the database belong to the request that asks them`() async throws {
         let directory = try TemporaryDirectory()
         let port = try LoopbackPort.reserve()

@@ -34,6 +34,14 @@ struct ModelTurn {
         attributes[SpanName.outputTokens] = answer.usage.output
         attributes[SpanName.cacheReadTokens] = answer.usage.cacheRead
         attributes[SpanName.cacheWriteTokens] = answer.usage.cacheWrite
+        if context.limits.tracesContent {
+            let maxBytes = context.limits.maxTracedContentBytes
+            if let systemPrompt = request.systemPrompt {
+                attributes[SpanName.systemPrompt] = TracedContent.json(ofSystemPrompt: systemPrompt, maxBytes: maxBytes)
+            }
+            attributes[SpanName.inputMessages] = TracedContent.json(of: request.messages, maxBytes: maxBytes)
+            attributes[SpanName.outputMessages] = TracedContent.json(of: [.assistant(answer)], maxBytes: maxBytes)
+        }
         if let failure {
             attributes[SpanName.errorType] = failure.code.rawValue
             span.setStatus(SpanStatus(code: .error, message: failure.message))

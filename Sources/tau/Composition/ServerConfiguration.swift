@@ -100,6 +100,7 @@ extension ServerConfiguration {
         // The keys of model providers have the names that their own tools use.
         let variables = Settings(ConfigReader(provider: environment))
         try configuration.traces.apply(variables)
+        configuration.runtime.tracesContent = configuration.traces.hasContent
         try ModelsConfiguration(variables).apply(tree["models"], to: &configuration.providers)
         return configuration
     }
@@ -237,6 +238,8 @@ extension RuntimeLimits {
         retainedRuns = try settings.integer("runs.retained", 0...1_000_000) ?? retainedRuns
         deltaBytes = try settings.integer("runs.deltaBytes", 0...1_048_576) ?? deltaBytes
         deltaMilliseconds = try settings.integer("runs.deltaMilliseconds", 1...10_000) ?? deltaMilliseconds
+        maxTracedContentBytes =
+            try settings.integer("traces.maxContentBytes", 1024...(1 << 30)) ?? maxTracedContentBytes
         maxCost = try settings.number("runs.maxCost", 0...1e9) ?? maxCost
         maxToolSeconds = try settings.integer("tools.maxSeconds", 1...604_800) ?? maxToolSeconds
         maxToolResultBytes =

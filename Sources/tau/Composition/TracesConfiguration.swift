@@ -13,6 +13,8 @@ struct TracesConfiguration: Sendable {
     var sampler = TraceSampler()
     var maxSpans = 2048
     var batchSize = 512
+    /// Whether spans tell what was said to models and by them.
+    var hasContent = false
 
     mutating func apply(_ settings: Settings) throws {
         let isOff = settings.string("otel.sdk.disabled") == "true" || settings.string("otel.traces.exporter") == "none"
@@ -35,6 +37,7 @@ struct TracesConfiguration: Sendable {
         maxSpans = try settings.integer("otel.bsp.max.queue.size", 1...10_000_000) ?? maxSpans
         batchSize = try settings.integer("otel.bsp.max.export.batch.size", 1...100_000) ?? batchSize
         sampler = try Self.sampler(settings)
+        hasContent = try settings.boolean("otel.instrumentation.genai.capture.message.content") ?? false
         self.exporter = exporter
     }
 
