@@ -34,7 +34,8 @@ struct BenchCommand: AsyncParsableCommand {
     private var url: String? { postgresURL ?? getenv("TAU_POSTGRES_URL").map { String(cString: $0) } }
 
     static let names = [
-        "append", "context", "open", "list", "sessions", "start", "turn", "parse", "loop", "waiting", "wire", "tools",
+        "append", "context", "open", "list", "sessions", "start", "turn", "parse", "loop", "waiting", "stop", "wire",
+        "tools",
         "search", "limits", "telemetry", "postgres", "tiers", "growth",
     ]
 
@@ -65,7 +66,8 @@ struct BenchCommand: AsyncParsableCommand {
         try await measure("loop") { try await LoopBench().turns() }
         try await measure("waiting") { try await ServerBench(directory).waitingRuns() }
         try await measure("waiting") { try await ServerBench(directory).cancelledCommands() }
-        try await measure("waiting") { try await ServerBench(directory).restart() }
+        try await measure("stop") { try await ServerBench(directory).drain() }
+        try await measure("stop") { try await ServerBench(directory).restart() }
         try await measure("wire") { try await ServerBench(directory).wire() }
         try await measure("tools") { try await ToolBench(directory).commands() }
         try await measure("tools") { try await ToolBench(directory).files() }

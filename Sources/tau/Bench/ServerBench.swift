@@ -13,7 +13,7 @@ struct ServerBench {
     private static let http: HTTPClient = {
         var configuration = HTTPClient.Configuration()
         configuration.connectionPool.retryConnectionEstablishment = false
-        configuration.connectionPool.concurrentHTTP1ConnectionsPerHostSoftLimit = 128
+        configuration.connectionPool.concurrentHTTP1ConnectionsPerHostSoftLimit = 512
         return HTTPClient(configuration: configuration)
     }()
     private static let key = "bench-key-of-at-least-sixteen-bytes"
@@ -192,6 +192,14 @@ struct ServerBench {
     func answer(_ request: HTTPClientRequest) async throws -> ByteBuffer {
         let response = try await Self.http.execute(request, timeout: .seconds(30))
         return try await response.body.collect(upTo: 1 << 20)
+    }
+
+    /// Opens the stream of a run's events.
+    func follow(_ run: String, _ url: String) async throws -> HTTPClientResponse {
+        var request = HTTPClientRequest(url: "\(url)/api/agent/v1/runs/\(run)/events")
+        request.headers.add(name: "Authorization", value: "Bearer \(Self.key)")
+        request.headers.add(name: "Accept", value: "text/event-stream")
+        return try await Self.http.execute(request, timeout: .seconds(60))
     }
 
     /// A place for a script of the scripted model.

@@ -41,36 +41,7 @@ extension ServerBench {
         return figures
     }
 
-    /// A server that was killed while many runs were at work: until the next one is ready, with all of them interrupted.
-    func restart() async throws -> [Figure] {
-        let count = 1000
-        let model = try await BenchPeer(.slowModel)
-        let variables = ["OPENAI_BASE_URL=http://127.0.0.1:\(model.port)", "TAU_MODELS_DEFAULT=openai/slow"]
-        let last = try await withServer("restart", variables) { url, process, _ in
-            var last = ""
-            for _ in 0..<count {
-                let session = try await newSession(url)
-                last = try await call(url, "/sessions/\(session)/runs", ["message": "Go."])["id"]?.string ?? ""
-            }
-            while try await call(url, "/runs/\(last)")["status"]?.string != "running" {
-                try await Task.sleep(for: .milliseconds(10))
-            }
-            // What the record of runs has not written yet would not be found.
-            try await Task.sleep(for: .seconds(2))
-            kill(process, SIGKILL)
-            return last
-        }
-        let milliseconds = try await withServer("restart", variables) { url, _, healthyAfter in
-            guard try await call(url, "/runs/\(last)")["status"]?.string == "interrupted" else {
-                throw ConfigurationFailure(key: "bench", problem: "a run was not interrupted")
-            }
-            return healthyAfter.milliseconds
-        }
-        try await model.shutdown()
-        return [Figure("start after a kill with \(count) runs at work", milliseconds, "ms", atMost: 2000)]
-    }
-
-    /// The same for a run whose command would take long: its processes are gone before it has ended.
+    /// How fast a cancel reaches a run whose command would take long: its processes are gone before it has ended.
     func cancelledCommands() async throws -> [Figure] {
         try await withServer("commands") { url, _, _ in
             var cancels: [Double] = []
@@ -118,7 +89,7 @@ extension ServerBench {
         }
     }
 
-    private func call(_ url: String, _ path: String, _ body: JSONValue? = nil) async throws -> JSONValue {
+    func call(_ url: String, _ path: String, _ body: JSONValue? = nil) async throws -> JSONValue {
         var request = post("\(url)/api/agent/v1\(path)", body ?? [:], accept: "application/json")
         if body == nil {
             request.method = .GET
