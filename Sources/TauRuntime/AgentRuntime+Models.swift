@@ -78,10 +78,13 @@ extension AgentRuntime {
             "", for: payer, model, promptTokens: promptTokens, answerTokens: model.maxOutputTokens,
             at: environment.now())
         guard !request.accounts.isEmpty else { return }
-        let states = try await storing { () throws(StoreError) in
-            try await budgets.ledger.states(of: request.accounts.map(\.id))
+        let accounts = request.accounts.map(\.id)
+        var states = try await storing { () throws(StoreError) in
+            try await budgets.ledger.recentStates(of: accounts)
         }
         // What other calls hold may come back while this one waits.
+        if case .granted = LedgerBook.outcomeWithoutHolds(of: request, states) { return }
+        states = try await storing { () throws(StoreError) in try await budgets.ledger.states(of: accounts) }
         if case .refused(let account, _) = LedgerBook.outcomeWithoutHolds(of: request, states) {
             throw RuntimeError(.budgetExceeded, account.exhaustion)
         }

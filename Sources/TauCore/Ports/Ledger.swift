@@ -12,8 +12,11 @@ public protocol Ledger: Sendable {
     /// Returns when all that was taken down before is durable.
     func flush() async throws(StoreError)
 
-    /// Accounts that were never used are left out.
+    /// As they are now. Accounts that were never used are left out.
     func states(of accounts: [String]) async throws(StoreError) -> [String: BudgetState]
+
+    /// As they were a second ago at the most, which need not cost a question: enough to let a call go as far as its hold.
+    func recentStates(of accounts: [String]) async throws(StoreError) -> [String: BudgetState]
 
     /// What an owner has used, in groups.
     func usage(_ query: UsageQuery) async throws(StoreError) -> [UsageGroup]

@@ -35,8 +35,10 @@ enum LedgerOperation: Sendable {
 /// Where the book is kept.
 protocol LedgerBackend: Sendable {
     /// Does all operations in one transaction, in their order, with the accounts and holds that they touch locked; durable when it
-    /// returns.
-    func apply(_ operations: [LedgerOperation]) async throws(StoreError) -> [HoldOutcome?]
+    /// returns. Answers what became of each wish for a hold, and the accounts as they are then.
+    func apply(
+        _ operations: [LedgerOperation]
+    ) async throws(StoreError) -> (outcomes: [HoldOutcome?], accounts: [String: BudgetState])
 
     /// What holds would be charged as that have expired before a time, up to so many.
     func expired(before time: Timestamp, limit: Int) async throws(StoreError) -> [Charge]
@@ -71,12 +73,14 @@ package final class BatchedLedger: Ledger {
     private static let operationsPerTransaction = 500
     /// Holds that one sweep charges at once.
     private static let holdsPerSweep = 500
+    private static let settlingDelay = Duration.milliseconds(20)
     /// Operations that wait; more are refused, and charges are said in the log instead.
     private static let maxWaiting = 100_000
 
     private let backend: any LedgerBackend
     private let logger: Logger
     private let state = Mutex(State())
+    private let recent = RecentStates()
     private let (signals, signal) = AsyncStream.makeStream(of: Void.self, bufferingPolicy: .bufferingNewest(1))
 
     init(_ backend: any LedgerBackend, logger: Logger) {
@@ -112,9 +116,10 @@ package final class BatchedLedger: Ledger {
 
     package func flush() async throws(StoreError) { _ = try await perform(nil) }
 
-    /// Writes what nobody waits for, soon after it has come, until the task is cancelled.
+    /// Writes what nobody waits for, soon after it has come, until the task is cancelled. Mostly a hold comes before, and takes it along.
     package func serve() async {
         for await _ in signals {
+            do { try await Task.sleep(for: Self.settlingDelay) } catch { return }
             // What could not be written is said in the log, and tried again with what comes next.
             do throws(StoreError) { try await flush() } catch { continue }
         }
@@ -192,7 +197,12 @@ package final class BatchedLedger: Ledger {
         }
         do throws(StoreError) {
             let operations = batch.compactMap(\.operation)
-            var outcomes = operations.isEmpty ? [][...] : try await backend.apply(operations)[...]
+            var outcomes: ArraySlice<HoldOutcome?> = []
+            if !operations.isEmpty {
+                let applied = try await backend.apply(operations)
+                outcomes = applied.outcomes[...]
+                recent.note(applied.accounts)
+            }
             var own: Result<HoldOutcome?, StoreError>?
             for waiting in batch {
                 let outcome = waiting.operation == nil ? nil : outcomes.removeFirst()
@@ -254,6 +264,13 @@ package final class BatchedLedger: Ledger {
 
     package func states(of accounts: [String]) async throws(StoreError) -> [String: BudgetState] {
         try await backend.states(of: accounts)
+    }
+
+    package func recentStates(of accounts: [String]) async throws(StoreError) -> [String: BudgetState] {
+        if let known = recent.states(of: accounts) { return known }
+        let states = try await states(of: accounts)
+        recent.note(states)
+        return states
     }
 
     package func usage(_ query: UsageQuery) async throws(StoreError) -> [UsageGroup] {

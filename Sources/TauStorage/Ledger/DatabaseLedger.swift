@@ -41,12 +41,14 @@ struct DatabaseLedger: LedgerBackend {
         CREATE INDEX charges_of_owner ON charges (tenant, user_id, at);
         """
 
-    func apply(_ operations: [LedgerOperation]) async throws(StoreError) -> [HoldOutcome?] {
+    func apply(
+        _ operations: [LedgerOperation]
+    ) async throws(StoreError) -> (outcomes: [HoldOutcome?], accounts: [String: BudgetState]) {
         try await file.write { db in
             var book = try Self.load(operations, db)
             let outcomes = operations.map { $0.apply(to: &book) }
             try Self.save(book, db)
-            return outcomes
+            return (outcomes, book.accounts)
         }
     }
 

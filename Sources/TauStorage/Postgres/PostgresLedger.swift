@@ -5,7 +5,9 @@ internal import TauPostgres
 struct PostgresLedger: LedgerBackend {
     let pool: PostgresPool
 
-    func apply(_ operations: [LedgerOperation]) async throws(StoreError) -> [HoldOutcome?] {
+    func apply(
+        _ operations: [LedgerOperation]
+    ) async throws(StoreError) -> (outcomes: [HoldOutcome?], accounts: [String: BudgetState]) {
         // Charges alone touch nothing that others wait for.
         let touchesAccounts = operations.contains { if case .add = $0 { false } else { true } }
         let reading = touchesAccounts ? Self.reading(operations) : []
@@ -15,7 +17,7 @@ struct PostgresLedger: LedgerBackend {
                     var book = LedgerBook(accounts: [:], holds: [:])
                     if touchesAccounts { book = try await Self.book(operations, answers, connection) }
                     let outcomes = operations.map { $0.apply(to: &book) }
-                    return (outcomes, Self.saving(book))
+                    return ((outcomes, book.accounts), Self.saving(book))
                 }
             }
         }
