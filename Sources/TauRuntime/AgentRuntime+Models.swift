@@ -71,20 +71,22 @@ extension AgentRuntime {
 
     /// Refuses a message whose first model call no budget has room for.
     func requireBudget(
-        for payer: Payer, _ model: ModelDescription, promptTokens: Int
+        for payer: Payer, _ model: ModelDescription, promptTokens: () -> Int
     ) async throws(RuntimeError) {
-        guard let budgets else { return }
+        let time = environment.now()
+        guard let budgets, !budgets.accounts(of: payer.owner, keyID: payer.keyID, at: time).isEmpty else { return }
         let request = budgets.request(
-            "", for: payer, model, promptTokens: promptTokens, answerTokens: model.maxOutputTokens,
-            at: environment.now())
-        guard !request.accounts.isEmpty else { return }
+            "", for: payer, model, promptTokens: promptTokens(), answerTokens: model.maxOutputTokens, at: time)
         let accounts = request.accounts.map(\.id)
         var states = try await storing { () throws(StoreError) in
             try await budgets.ledger.recentStates(of: accounts)
         }
         // What other calls hold may come back while this one waits.
         if case .granted = LedgerBook.outcomeWithoutHolds(of: request, states) { return }
-        states = try await storing { () throws(StoreError) in try await budgets.ledger.states(of: accounts) }
+        states = try await storing { () throws(StoreError) in
+            try await budgets.ledger.flush()
+            return try await budgets.ledger.states(of: accounts)
+        }
         if case .refused(let account, _) = LedgerBook.outcomeWithoutHolds(of: request, states) {
             throw RuntimeError(.budgetExceeded, account.exhaustion)
         }

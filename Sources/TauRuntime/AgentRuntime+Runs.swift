@@ -151,15 +151,13 @@ extension AgentRuntime {
     private func requireBudget(
         for request: RunRequest, in session: LiveSession, _ model: ModelDescription, _ tools: [ToolDefinition]
     ) async throws(RuntimeError) {
-        guard budgets != nil else { return }
-        let branch = request.parentID == nil ? session.context() : session.read { $0.context(of: request.parentID) }
-        let conversation = Conversation(branch)
-        let call = ModelRequest(
-            model: model, systemPrompt: conversation.systemPrompt ?? defaultSystemPrompt,
-            messages: conversation.messages, tools: tools, sessionID: session.id)
-        try await requireBudget(
-            for: Payer(owner: session.owner, keyID: request.keyID, sessionID: session.id), model,
-            promptTokens: TokenEstimate.bound(of: call) + TokenEstimate.bound(of: request.content))
+        let payer = Payer(owner: session.owner, keyID: request.keyID, sessionID: session.id)
+        try await requireBudget(for: payer, model) {
+            let branch = request.parentID == nil ? session.context() : session.read { $0.context(of: request.parentID) }
+            return TokenEstimate.bound(
+                of: branch, for: model.reference, defaultSystemPrompt: defaultSystemPrompt, tools: tools)
+                + TokenEstimate.bound(of: request.content)
+        }
     }
 
     func submit(_ context: RunContext, _ start: AgentLoop.Start) throws(RuntimeError) {

@@ -188,6 +188,50 @@ import Testing
     }
 
     @Test(arguments: Place.allCases)
+    func `a session that cannot be read keeps its own hold, and no other's`(_ place: Place) async throws {
+        try await Self.with(place) { ledgers in
+            let sessions = MemorySessionStore()
+            for (name, id) in [("a", "bad"), ("b", "gone"), ("c", "corrupt")] {
+                var request = Self.request(id, [Self.account(name, 100)], tokens: 60, until: 5000)
+                request.charge.sessionID = SessionID(unchecked: id)
+                #expect(try await ledgers[0].hold(request).isGranted)
+            }
+            sessions.failReads(of: SessionID(unchecked: "bad"), with: StoreError(.unavailable, "no disk"))
+            sessions.failReads(of: SessionID(unchecked: "corrupt"), with: StoreError(.corrupt, "no session"))
+            await #expect(throws: StoreError.self) {
+                try await ledgers[0].sweep(at: Timestamp(milliseconds: 5001), sessions)
+            }
+            var states = try await ledgers[1].states(of: ["a", "b", "c"])
+            #expect(states["a"]?.heldTokens == 60 && states["a"]?.usedTokens == 0)
+            for name in ["b", "c"] { #expect(states[name]?.heldTokens == 0 && states[name]?.usedTokens == 60) }
+            sessions.failReads(of: SessionID(unchecked: "bad"), with: nil)
+            try await ledgers[1].sweep(at: Timestamp(milliseconds: 5001), sessions)
+            states = try await ledgers[1].states(of: ["a"])
+            #expect(states["a"]?.heldTokens == 0 && states["a"]?.usedTokens == 60)
+        }
+    }
+
+    @Test(arguments: Place.allCases)
+    func `what was just used counts at once, written or not`(_ place: Place) async throws {
+        try await Self.with(place) { ledgers in
+            let ledger = ledgers[0]
+            #expect(try await ledger.hold(Self.request("1", [Self.account("a", 100)], tokens: 60)).isGranted)
+            #expect(try await ledger.hold(Self.request("2", [Self.account("a", 100)], tokens: 20)).isGranted)
+            #expect(try await ledger.recentStates(of: ["a"])["a"]?.heldTokens == 80)
+            ledger.settle(Self.charge("1", tokens: 25))
+            #expect(try await ledger.recentStates(of: ["a"])["a"]?.usedTokens == 25)
+            try await ledger.flush()
+            let now = try await ledger.states(of: ["a"])
+            #expect(now["a"]?.usedTokens == 25 && now["a"]?.heldTokens == 20)
+            #expect(try await ledger.recentStates(of: ["a"]) == now)
+            ledger.settle(Self.charge("2", tokens: 5))
+            #expect(try await ledger.recentStates(of: ["a"])["a"]?.usedTokens == 30)
+            try await ledger.flush()
+            #expect(try await ledger.recentStates(of: ["a"]) == ledger.states(of: ["a"]))
+        }
+    }
+
+    @Test(arguments: Place.allCases)
     func `who is cancelled while taking the lead fails nobody else`(_ place: Place) async throws {
         try await Self.with(place) { ledgers in
             let account = Self.account("a", 1 << 40)

@@ -8,6 +8,7 @@ public final class MemorySessionStore: SessionStore {
         var owners: [SessionID: Owner] = [:]
         var open: Set<SessionID> = []
         var failure: StoreError?
+        var unreadable: [SessionID: StoreError] = [:]
         var appendCount = 0
         var carried: [(entry: EntryID?, run: RunRecord)] = []
     }
@@ -15,6 +16,9 @@ public final class MemorySessionStore: SessionStore {
     private let state = Mutex(State())
 
     public init() {}
+
+    /// Makes reading a session fail.
+    public func failReads(of id: SessionID, with error: StoreError?) { state.withLock { $0.unreadable[id] = error } }
 
     /// Every later append fails with this; nil makes appends work again.
     public func failAppends(with error: StoreError?) { state.withLock { $0.failure = error } }
@@ -51,6 +55,7 @@ public final class MemorySessionStore: SessionStore {
 
     public func read(_ id: SessionID) async throws(StoreError) -> SessionFile {
         try state.withLock { state throws(StoreError) in
+            if let failure = state.unreadable[id] { throw failure }
             guard let file = state.files[id] else { throw StoreError(.notFound, "no such session") }
             return file
         }

@@ -3,16 +3,45 @@ extension TokenEstimate {
     public static func bound(of request: ModelRequest) -> Int {
         var bytes = 0
         for message in request.messages.reversed() {
-            if case .assistant(let answer) = message, answer.model == request.model.reference,
-                answer.stopReason != .error, answer.stopReason != .aborted, answer.usage.totalTokens > 0
-            {
-                return answer.usage.totalTokens + tokens(ofBytes: bytes)
+            if let counted = countedTokens(message, by: request.model.reference) {
+                return counted + tokens(ofBytes: bytes)
             }
             bytes += byteCount(of: message)
         }
         bytes += request.systemPrompt?.utf8.count ?? 0
         for tool in request.tools { bytes += byteCount(of: tool) }
         return tokens(ofBytes: bytes)
+    }
+
+    /// The same for a context that is not a request yet; of its messages only those are read that the model has not counted.
+    public static func bound(
+        of context: ModelContext, for model: ModelReference, defaultSystemPrompt: String?, tools: [ToolDefinition]
+    ) -> Int {
+        var bytes = 0
+        var hasSystemPrompt = false
+        for item in context.messages.reversed() {
+            guard let json = try? JSONValue(parsing: item.json) else { continue }
+            let isAsItStands = item.role == .user || item.role == .assistant || item.role == .toolResult
+            guard isAsItStands, let message = Message(json: json) else {
+                // What becomes of it has hardly more text than it has itself.
+                bytes += bytesOfFrame + item.json.count
+                hasSystemPrompt = hasSystemPrompt || item.role == .system
+                continue
+            }
+            if let counted = countedTokens(message, by: model) { return counted + tokens(ofBytes: bytes) }
+            bytes += byteCount(of: message)
+        }
+        if !hasSystemPrompt { bytes += defaultSystemPrompt?.utf8.count ?? 0 }
+        for tool in tools { bytes += byteCount(of: tool) }
+        return tokens(ofBytes: bytes)
+    }
+
+    /// What a model has counted of everything up to an answer of its own.
+    private static func countedTokens(_ message: Message, by model: ModelReference) -> Int? {
+        guard case .assistant(let answer) = message, answer.model == model, answer.stopReason != .error,
+            answer.stopReason != .aborted, answer.usage.totalTokens > 0
+        else { return nil }
+        return answer.usage.totalTokens
     }
 
     private static func tokens(ofBytes bytes: Int) -> Int { (bytes + 2) / 3 }

@@ -92,10 +92,14 @@ package final class BatchedLedger: Ledger {
 
     package func hold(_ request: HoldRequest) async throws(StoreError) -> HoldOutcome {
         guard let outcome = try await perform(.hold(request)) else { throw StoreError(.corrupt, "no outcome") }
+        if outcome.isGranted { recent.begin(request) }
         return outcome
     }
 
-    package func settle(_ charge: Charge) { takeDown(.settle(charge), charge) }
+    package func settle(_ charge: Charge) {
+        recent.end(charge)
+        takeDown(.settle(charge), charge)
+    }
 
     package func add(_ charge: Charge) { takeDown(.add(charge), charge) }
 
@@ -109,6 +113,7 @@ package final class BatchedLedger: Ledger {
             signal.yield()
             return
         }
+        recent.note([:], after: [operation])
         logger.error(
             "a model call could not be written into the ledger",
             metadata: ["call": "\(charge.id)", "tokens": "\(charge.tokens)", "nanoDollars": "\(charge.nanoDollars)"])
@@ -201,7 +206,7 @@ package final class BatchedLedger: Ledger {
             if !operations.isEmpty {
                 let applied = try await backend.apply(operations)
                 outcomes = applied.outcomes[...]
-                recent.note(applied.accounts)
+                recent.note(applied.accounts, after: operations)
             }
             var own: Result<HoldOutcome?, StoreError>?
             for waiting in batch {
