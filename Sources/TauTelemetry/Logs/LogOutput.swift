@@ -1,3 +1,4 @@
+internal import Glibc
 internal import Synchronization
 internal import TauCore
 internal import TauSystem
@@ -59,6 +60,7 @@ private final class LogQueue: Sendable {
         var isEmpty: Bool { lineCount == 0 && droppedCount == 0 && waiters.isEmpty && !mustReopen }
     }
 
+    private static let gatheringMicroseconds: UInt32 = 2000
     private let state = Mutex(State())
     private let signal = WakeSignal()
     private let limits: LogLimits
@@ -70,13 +72,19 @@ private final class LogQueue: Sendable {
     }
 
     func add(_ line: [UInt8], isError: Bool) {
-        state.withLock { state in
-            guard state.lines.count + line.count <= limits.queueBytes else { return state.droppedCount += 1 }
-            state.lines += line
-            if isError { state.errorLines += line }
-            state.lineCount += 1
+        let isFirst = state.withLock { state in
+            let isFirst = state.isEmpty
+            if state.lines.count + line.count <= limits.queueBytes {
+                state.lines += line
+                if isError { state.errorLines += line }
+                state.lineCount += 1
+            } else {
+                state.droppedCount += 1
+            }
+            return isFirst
         }
-        signal.wake()
+        // Only the first line wakes the thread, which gives the next ones a moment to come.
+        if isFirst { signal.wake() }
     }
 
     func reopen() {
@@ -108,6 +116,8 @@ private final class LogQueue: Sendable {
             if batch.isEmpty {
                 if isClosed { return files.close() }
                 signal.wait()
+                // A server that is busy has more to say at once; a thread that is woken for each line costs more than the lines.
+                usleep(Self.gatheringMicroseconds)
                 continue
             }
             if batch.mustReopen { files.reopen() }
