@@ -58,7 +58,9 @@ struct PostgresLedger: LedgerBackend {
         _ operations: [LedgerOperation], _ answers: [PostgresResult], _ connection: PostgresConnection
     ) async throws(PostgresError) -> LedgerBook {
         var answers = answers
-        let missing = wanted(operations).subtracting(try states(answers[0]).keys)
+        // Nothing may be reckoned on an account that was not read, whatever the reason.
+        let needed = wanted(operations).union(try holds(answers[1]).values.flatMap(\.accountIDs))
+        let missing = needed.subtracting(try states(answers[0]).keys)
         if !missing.isEmpty {
             // The first use in this window. What is locked is let go of, so that all are locked in their order.
             try await connection.query("ROLLBACK AND CHAIN")
