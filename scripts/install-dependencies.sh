@@ -24,7 +24,6 @@ if [ "${1:-}" = tests ]; then
     [ -x /usr/bin/caddy ] || needed+=(caddy)
     [ -x /usr/sbin/haproxy ] || needed+=(haproxy)
     [ -x /usr/sbin/logrotate ] || needed+=(logrotate)
-    [ -x /usr/bin/faketime ] || needed+=(faketime)
 fi
 # Without these Tau builds and runs: no bubblewrap, no commands; no GraphicsMagick, no large images; ripgrep makes grep
 # faster.

@@ -14,17 +14,13 @@ final class TauProcess: Sendable {
     private let process: Mutex<Process>
     let processID: Int32
 
-    /// Starts the server and waits until it listens. `starter` is a program that becomes the one which its arguments name.
-    init(
-        in directory: TemporaryDirectory? = nil, environment: [String: String] = [:], starter: String? = nil
-    ) throws {
+    /// Starts the server and waits until it listens.
+    init(in directory: TemporaryDirectory? = nil, environment: [String: String] = [:]) throws {
         let directory = try directory ?? TemporaryDirectory()
         self.directory = directory
         let process = Process()
-        process.executableURL = starter.map { URL(fileURLWithPath: $0) } ?? Self.executable
-        process.arguments =
-            (starter == nil ? [] : [Self.executable.path])
-            + ["serve", "--port", "0", "--data-dir", directory.path + "/data"]
+        process.executableURL = Self.executable
+        process.arguments = ["serve", "--port", "0", "--data-dir", directory.path + "/data"]
         process.currentDirectoryURL = URL(fileURLWithPath: directory.path)
         var variables = Self.cleanEnvironment
         variables["TAU_AUTH_ADMIN_KEY"] = key
