@@ -57,10 +57,10 @@ struct PostgresLedger: LedgerBackend {
     private static func book(
         _ operations: [LedgerOperation], _ answers: [PostgresResult], _ connection: PostgresConnection
     ) async throws(PostgresError) -> LedgerBook {
-        var answers = answers
+        var book = LedgerBook(accounts: try states(answers[0]), holds: try holds(answers[1]))
         // Nothing may be reckoned on an account that was not read, whatever the reason.
-        let needed = wanted(operations).union(try holds(answers[1]).values.flatMap(\.accountIDs))
-        let missing = needed.subtracting(try states(answers[0]).keys)
+        let needed = wanted(operations).union(book.holds.values.flatMap(\.accountIDs))
+        let missing = needed.subtracting(book.accounts.keys)
         if !missing.isEmpty {
             // The first use in this window. What is locked is let go of, so that all are locked in their order.
             try await connection.query("ROLLBACK AND CHAIN")
@@ -68,10 +68,11 @@ struct PostgresLedger: LedgerBackend {
                 "INSERT INTO budget_accounts (id) SELECT id FROM unnest($1::text[]) AS new(id) ORDER BY id ON CONFLICT DO NOTHING",
                 names(missing))
             try await connection.query("COMMIT AND CHAIN")
-            answers = []
+            var answers: [PostgresResult] = []
             for statement in reading(operations) { answers.append(try await connection.query(statement)) }
+            book = LedgerBook(accounts: try states(answers[0]), holds: try holds(answers[1]))
         }
-        return LedgerBook(accounts: try states(answers[0]), holds: try holds(answers[1]))
+        return book
     }
 
     private static func holds(_ result: PostgresResult) throws(PostgresError) -> [String: Hold] {

@@ -1,7 +1,6 @@
 internal import AsyncHTTPClient
 internal import Glibc
 internal import NIOCore
-internal import NIOHTTP1
 internal import TauCore
 
 /// How long it takes to stop with much at work, and to begin again.
