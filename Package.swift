@@ -155,6 +155,7 @@ let package = Package(
             name: "TauHTTP",
             dependencies: [
                 "TauCore", "TauRuntime", "TauWire",
+                .product(name: "Crypto", package: "swift-crypto"),
                 .product(name: "Hummingbird", package: "hummingbird"),
                 .product(name: "HummingbirdCore", package: "hummingbird"),
                 .product(name: "HTTPTypes", package: "swift-http-types"),

@@ -20,8 +20,9 @@ package struct EdgeConfiguration: Sendable {
     package var maxHeadBytes = 16 << 10
     /// Fields of a head.
     package var maxHeadFields = 100
-    /// Idempotency keys that are remembered (`http.idempotencyKeys`).
-    package var maxIdempotencyKeys = 10_000
+    /// Bytes of an answer to a request with an idempotency key that is stored (`http.maxKeptAnswerBytes`); a larger one can only be given
+    /// again by the same process.
+    package var maxKeptAnswerBytes = 64 << 10
     /// The parts that `/health` tells of.
     package var healthParts: [HealthPart] = []
     /// What may be asked how often; nil for no limits.

@@ -11,6 +11,8 @@ struct EdgeContext: RequestContext {
     var isStillAllowed: @Sendable () async -> Bool = { true }
     /// The places for event streams; set for every route.
     var streams = StreamPlaces(maxPerOwner: 0)
+    /// Of a request with an idempotency key.
+    var attempt: RequestAttempt?
     /// The caller's id of the request, or one of ours.
     var requestID = ""
     /// The address that the connection comes from.

@@ -14,7 +14,8 @@ package struct EdgeServer: Service {
 
     /// Makes the server; it listens once `run` is called. `onListening` gets the port, which differs from the one asked for if that is 0.
     package init(
-        runtime: AgentRuntime, authenticator: any Authenticator, host: String, port: Int,
+        runtime: AgentRuntime, authenticator: any Authenticator, idempotency: any IdempotencyStore, host: String,
+        port: Int,
         administration: Administration?, configuration: EdgeConfiguration, logger: Logger,
         onListening: @escaping @Sendable (Int) async -> Void
     ) {
@@ -27,7 +28,9 @@ package struct EdgeServer: Service {
                 runtime: runtime, health: health,
                 administration: administration, streams: streams, configuration: configuration),
             streams: streams,
-            idempotency: IdempotencyStore(maxKeys: configuration.maxIdempotencyKeys, now: configuration.now),
+            idempotency: IdempotentRequests(
+                store: idempotency, maxAnswerBytes: configuration.maxKeptAnswerBytes,
+                identifiers: configuration.identifiers, now: configuration.now),
             configuration: configuration)
         let slow = SlowClientHandler.Limits(
             headSeconds: Int64(configuration.headSeconds), idleSeconds: Int64(configuration.idleSeconds))

@@ -11,6 +11,8 @@ public final class Agent: Sendable {
     public let runtime: AgentRuntime
     /// Users and keys, where there may be more than one user.
     package var accounts: (any AccountStore)? { storage.accounts }
+    /// Which requests were carried out, where that is remembered beyond the process.
+    package var idempotency: (any IdempotencyStore)? { storage.idempotency }
     private let storage: AgentStorage
     private let models: AgentModels
     private let logger: Logger

@@ -15,6 +15,8 @@ public struct AgentStorage: Sendable {
     package let accounts: (any AccountStore)?
     /// What was used of models, and what is set aside.
     package let ledger: (any Ledger)?
+    /// Which requests were carried out.
+    package let idempotency: (any IdempotencyStore)?
     /// Works until its task is cancelled.
     let maintain: @Sendable () async -> Void
     /// Sets the gauges of what is here now.
@@ -33,6 +35,7 @@ public struct AgentStorage: Sendable {
         archive = nil
         accounts = nil
         ledger = nil
+        idempotency = nil
         maintain = {}
         noteMeasurements = {}
         sync = { () throws(StoreError) in }
@@ -46,6 +49,7 @@ public struct AgentStorage: Sendable {
         archive = nil
         accounts = storage.accounts
         ledger = storage.accounts.ledger
+        idempotency = storage.accounts.idempotency
         maintain = {
             await withTaskGroup(of: Void.self) { group in
                 group.addTask {
@@ -69,6 +73,7 @@ public struct AgentStorage: Sendable {
         archive = storage.archive
         accounts = storage.accounts
         ledger = storage.ledger
+        idempotency = storage.idempotency
         maintain = { await storage.maintain() }
         noteMeasurements = { storage.noteMeasurements() }
         sync = { () throws(StoreError) in }
@@ -115,6 +120,8 @@ public struct JSONLSettings: Sendable {
     public var checkpointSeconds = 30
     /// Records of ended runs that are kept (`runs.recorded`).
     public var recordedRuns = 10_000
+    /// Idempotency keys that are remembered (`http.idempotencyKeys`).
+    public var idempotencyKeys = IdempotencyKey.defaultMaxCount
     /// Bytes of one line of a session file (`sessions.maxLineBytes`).
     public var maxLineBytes = SessionFile.Limits().maxLineBytes
 
@@ -134,7 +141,9 @@ package struct JSONLStorage: Sendable {
         let threads = BlockingThreads(count: settings.threads)
         var journal = JournalLimits()
         journal.maxBytes = settings.journalBytes
-        accounts = AccountDatabase(path: directory + "/accounts.sqlite", threads: threads, logger: logger)
+        accounts = AccountDatabase(
+            path: directory + "/accounts.sqlite", maxIdempotencyKeys: settings.idempotencyKeys, threads: threads,
+            logger: logger)
         sessions = try JSONLSessionStore(
             directory: directory + "/sessions", catalog: directory + "/catalog.sqlite", accounts: accounts,
             limits: SessionFile.Limits(maxLineBytes: settings.maxLineBytes), journalLimits: journal, threads: threads,

@@ -1,3 +1,4 @@
+internal import TauCore
 internal import TauObjects
 internal import TauPostgres
 internal import TauRedis
@@ -54,6 +55,8 @@ public struct PostgresTier: Sendable {
     public var archiveVariables: [String: String] = [:]
     /// Records of ended runs that are kept (`runs.recorded`).
     public var recordedRuns = 10_000
+    /// Idempotency keys that are remembered (`http.idempotencyKeys`).
+    public var idempotencyKeys = IdempotencyKey.defaultMaxCount
     /// Bytes of one line of a session (`sessions.maxLineBytes`).
     public var maxLineBytes = JSONLSettings().maxLineBytes
     /// A file by which this server is known again after a restart, so that it need not wait for what it held itself; nil for none.
@@ -92,6 +95,7 @@ public struct PostgresTier: Sendable {
         settings.redisMilliseconds = redisMilliseconds
         settings.contextBytes = contextBytes
         settings.recordedRuns = recordedRuns
+        settings.idempotencyKeys = idempotencyKeys
         settings.limits.maxLineBytes = maxLineBytes
         return settings
     }

@@ -40,9 +40,10 @@ extension AgentRuntime {
 
     /// Makes a session of the branch that ends at an entry, or at the leaf.
     public func fork(
-        _ id: SessionID, at entry: EntryID?, name: String?, owner: Owner = .local
+        _ id: SessionID, at entry: EntryID?, name: String?, owner: Owner = .local, attempt: RequestAttempt? = nil
     ) async throws(RuntimeError) -> SessionView {
         try requireOpen()
+        if let made = try await madeSession(by: attempt) { return made }
         let time = environment.now()
         let file = try await withReading(id) { session throws(RuntimeError) in
             let fork = session.read { tree -> (SessionFork, SessionHeader)? in
@@ -53,7 +54,7 @@ extension AgentRuntime {
             }
             guard let (fork, original) = fork else { throw RuntimeError(.notFound, "There is no such entry.") }
             let header = SessionHeader(
-                id: environment.identifiers.sessionID(at: time), timestamp: time,
+                id: newSessionID(for: attempt, at: time), timestamp: time,
                 workingDirectory: original.workingDirectory, parentSession: "\(id).jsonl")
             var entries = fork.entries
             if let name {

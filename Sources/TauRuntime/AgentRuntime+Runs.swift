@@ -20,11 +20,13 @@ public struct RunRequest: Sendable {
     public var keyID: String?
     /// The role of who asks, for rules of tools; nil where it is not known.
     public var role: Role?
+    /// The try at a request that may be sent again: the run gets its id. Nil for a request that is sent once.
+    public var attempt: RequestAttempt?
 
     public init(
         content: [ContentBlock], parentID: EntryID? = nil, model: ModelChoice = .session,
         thinkingLevel: ThinkingLevel? = nil, maxTurns: Int? = nil, maxCost: Double? = nil, ifBusy: IfBusy = .reject,
-        keyID: String? = nil, role: Role? = nil
+        keyID: String? = nil, role: Role? = nil, attempt: RequestAttempt? = nil
     ) {
         self.content = content
         self.parentID = parentID
@@ -35,6 +37,7 @@ public struct RunRequest: Sendable {
         self.ifBusy = ifBusy
         self.keyID = keyID
         self.role = role
+        self.attempt = attempt
     }
 }
 
@@ -60,8 +63,8 @@ extension AgentRuntime {
     }
 
     private func start(_ request: RunRequest, in session: LiveSession) async throws(RuntimeError) -> ActiveRun {
-        let time = environment.now()
-        let runID = environment.identifiers.runID(at: time)
+        let time = request.attempt?.time ?? environment.now()
+        let runID = request.attempt.map { RunID(unchecked: $0.id) } ?? environment.identifiers.runID(at: time)
         let prompt = UserMessage(content: request.content, timestamp: time)
         guard session.claim(for: runID) else { return try await joinBusy(request, prompt, session) }
         do throws(RuntimeError) {

@@ -101,12 +101,13 @@ public final class AgentRuntime: Sendable {
     }
 
     public func createSession(
-        _ draft: SessionDraft, owner: Owner = .local
+        _ draft: SessionDraft, owner: Owner = .local, attempt: RequestAttempt? = nil
     ) async throws(RuntimeError) -> SessionView {
         try requireOpen()
+        if let made = try await madeSession(by: attempt) { return made }
         let time = environment.now()
         let header = SessionHeader(
-            id: environment.identifiers.sessionID(at: time), timestamp: time,
+            id: newSessionID(for: attempt, at: time), timestamp: time,
             workingDirectory: draft.workingDirectory ?? "/workspace")
         var contents: [NewEntry] = []
         if let model = draft.model { contents.append(.modelChange(try resolve(model).reference)) }

@@ -25,6 +25,9 @@ final class DatabaseFile: Sendable {
     /// Whether anything was ever written.
     var exists: Bool { opened.withLock { $0 != nil } || access(path, F_OK) == 0 }
 
+    /// Runs `body` on a thread that may wait, later.
+    func submit(_ body: @escaping @Sendable () -> Void) { threads.submit(body) }
+
     /// Runs `body` on a thread that may wait.
     func onThread<Value: Sendable>(
         _ body: @escaping @Sendable (DatabaseQueue) throws -> Value

@@ -202,31 +202,6 @@ import Testing
         #expect(users.count == 2)
     }
 
-    @Test func `an idempotency key makes one run of many tries`() async throws {
-        let server = try TauProcess()
-        defer { server.stop() }
-        let client = APIClient(server)
-        let session = try await client.newSession()
-        let path = "/sessions/\(session)/runs"
-        let runs = try await withThrowingTaskGroup(of: String?.self) { group in
-            for _ in 0..<20 {
-                group.addTask {
-                    try await client.send("POST", path, ["message": "once"], headers: ["Idempotency-Key": "k1"]).json[
-                        "id"]?.string
-                }
-            }
-            return try await group.reduce(into: Set<String?>()) { $0.insert($1) }
-        }
-        #expect(runs.count == 1)
-        let other = try await client.send("POST", path, ["message": "twice"], headers: ["Idempotency-Key": "k1"])
-        #expect(other.status == 409)
-        #expect(other.code == "idempotency_mismatch")
-        let users = try await client.get("/sessions/\(session)/entries")["data"]?.array?.filter {
-            $0["message"]?["role"] == "user"
-        }
-        #expect(users?.count == 1)
-    }
-
     @Test func `a silent stream gives a sign of life`() async throws {
         let server = try TauProcess(environment: ["TAU_HTTP_HEARTBEAT_SECONDS": "1"])
         defer { server.stop() }

@@ -62,7 +62,8 @@ import Testing
             "ServiceLifecycle",
         ],
         "TauHTTP": [
-            "TauCore", "TauRuntime", "TauWire", "Glibc", "HTTPTypes", "Hummingbird", "HummingbirdCore", "NIOHTTPTypes",
+            "TauCore", "TauRuntime", "TauWire", "Crypto", "Glibc", "HTTPTypes", "Hummingbird", "HummingbirdCore",
+            "NIOHTTPTypes",
             "Instrumentation", "Logging", "NIOCore", "NIOSSL", "ServiceContextModule",
             "ServiceLifecycle",
             "Synchronization", "Tracing",

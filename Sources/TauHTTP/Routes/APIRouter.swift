@@ -1,3 +1,4 @@
+internal import Crypto
 internal import HTTPTypes
 internal import Hummingbird
 internal import NIOCore
@@ -11,7 +12,7 @@ struct APIRouter {
     let authenticator: any Authenticator
     let table: RouteTable
     let streams: StreamPlaces
-    let idempotency: IdempotencyStore
+    let idempotency: IdempotentRequests
     let configuration: EdgeConfiguration
 
     func router() -> Router<EdgeContext> {
@@ -55,54 +56,52 @@ struct APIRouter {
     private func answer(_ request: Request, _ context: EdgeContext, _ handler: Route.Handler) async throws -> Response {
         switch handler {
         case .plain(let handler): return try await handler(request, context)
-        case .once(let maxBytes, let handler):
+        case .once(let maxBytes, let isSecret, let handler):
             var request = request
             let body = try await request.boundedBody(upTo: maxBytes ?? configuration.maxBodyBytes)
-            let answer = try await once(request, context, body) { try await handler(request, context, body) }
-            return try response(to: request, context, answer)
+            let answer = try await once(request, context, body, isSecret: isSecret, handler)
+            return try await response(to: request, context, answer)
         }
     }
 
     private func once(
-        _ request: Request, _ context: EdgeContext, _ body: ByteBuffer,
-        _ work: () async throws -> IdempotencyStore.Answer
-    ) async throws -> IdempotencyStore.Answer {
-        guard let text = request.headers[.idempotencyKey] else { return try await work() }
+        _ request: Request, _ context: EdgeContext, _ body: ByteBuffer, isSecret: Bool, _ handler: Route.OnceHandler
+    ) async throws -> IdempotentRequests.Answer {
+        guard let text = request.headers[.idempotencyKey] else { return try await handler(request, context, body) }
         guard (1...255).contains(text.utf8.count), text.utf8.allSatisfy({ (0x21...0x7E).contains($0) }) else {
             throw Problem(.badRequest, "Idempotency-Key must be 1 to 255 visible ASCII characters.")
         }
-        var hasher = Hasher()
-        hasher.combine(request.uri.path)
-        hasher.combine(request.headers[.accept])
-        body.withUnsafeReadableBytes { hasher.combine(bytes: $0) }
-        let key = IdempotencyStore.Key(owner: try context.requirePrincipal().owner, text: text)
-        return try await idempotency.answer(key, fingerprint: hasher.finalize(), work)
+        let key = IdempotencyKey(owner: try context.requirePrincipal().owner, text: text)
+        return try await idempotency.answer(
+            key, fingerprint: Self.fingerprint(of: request, body), isSecret: isSecret, context.logger
+        ) { attempt in
+            var context = context
+            context.attempt = attempt
+            return try await handler(request, context, body)
+        }
+    }
+
+    /// SHA-256 of all that makes one request another: its path, the form of answer that it asks for, and its body.
+    private static func fingerprint(of request: Request, _ body: ByteBuffer) -> [UInt8] {
+        var hash = SHA256()
+        for part in [request.uri.path, request.headers[.accept] ?? ""] {
+            hash.update(data: Array(part.utf8) + [0])
+        }
+        body.withUnsafeReadableBytes { hash.update(bufferPointer: $0) }
+        return Array(hash.finalize())
     }
 
     private func response(
-        to request: Request, _ context: EdgeContext, _ answer: IdempotencyStore.Answer
-    ) throws -> Response {
+        to request: Request, _ context: EdgeContext, _ answer: IdempotentRequests.Answer
+    ) async throws -> Response {
         switch answer {
-        case .response(let status, let headers, let bytes):
+        case .response(let status, let location, let bytes):
             var response = Response.bytes(bytes, type: "application/json", status: status)
-            for field in headers { response.headers.append(field) }
+            response.headers[.location] = location
             return response
         case .events(let id):
-            return RunEventStream(
-                run: try runtime.run(id), lastNumber: 0, heartbeat: configuration.heartbeat,
-                isAllowed: context.isStillAllowed,
-                place: try streams.take(for: try context.requirePrincipal().owner)
-            ).response(to: request)
+            return try await RunEventStream.response(
+                to: request, context, run: id, of: runtime, heartbeat: configuration.heartbeat)
         }
-    }
-}
-
-extension IdempotencyStore.Answer {
-    static func json(
-        _ status: HTTPResponse.Status, location: String? = nil, _ body: (inout JSONWriter) -> Void
-    ) -> Self {
-        var writer = JSONWriter()
-        body(&writer)
-        return .response(status, location.map { [.location: $0] } ?? [:], writer.bytes)
     }
 }

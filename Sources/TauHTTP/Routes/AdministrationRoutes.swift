@@ -91,7 +91,7 @@ struct AdministrationRoutes: Sendable {
 
     func addUser(
         _ request: Request, _ context: EdgeContext, _ body: ByteBuffer
-    ) async throws -> IdempotencyStore.Answer {
+    ) async throws -> IdempotentRequests.Answer {
         var fields = try RequestFields(body)
         let owner = try owner(in: &fields, "id", context)
         let role = fields.choice("role", of: Role.self, Role.allCases.map(\.rawValue)) ?? .user
@@ -187,7 +187,7 @@ struct AdministrationRoutes: Sendable {
 
     func addKey(
         _ request: Request, _ context: EdgeContext, _ body: ByteBuffer
-    ) async throws -> IdempotencyStore.Answer {
+    ) async throws -> IdempotentRequests.Answer {
         let principal = try context.requirePrincipal()
         var fields = try RequestFields(body)
         let owner = try owner(in: &fields, "userId", context)

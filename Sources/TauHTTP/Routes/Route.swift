@@ -18,10 +18,12 @@ struct Route: Sendable {
 
     enum Handler: Sendable {
         case plain(@Sendable (Request, EdgeContext) async throws -> Response)
-        /// Of a POST, which may run once per idempotency key. Its body has so many bytes at most; nil for the server's bound.
-        case once(
-            maxBytes: Int? = nil, @Sendable (Request, EdgeContext, ByteBuffer) async throws -> IdempotencyStore.Answer)
+        /// Of a POST, which may run once per idempotency key. Its body has so many bytes at most; nil for the server's bound. An answer
+        /// that is secret is never stored.
+        case once(maxBytes: Int? = nil, isSecret: Bool = false, OnceHandler)
     }
+
+    typealias OnceHandler = @Sendable (Request, EdgeContext, ByteBuffer) async throws -> IdempotentRequests.Answer
 
     var method: HTTPRequest.Method
     /// From the server's root, with parameters in braces.

@@ -180,7 +180,7 @@ private struct Table {
         add(
             .post, "/admin/keys", .administer,
             .init("Makes a key, which is shown this once", body: "NewKey", status: 201, answer: .object("NewKeyText")),
-            .once(administration.addKey))
+            .once(isSecret: true, administration.addKey))
         add(
             .delete, "/admin/keys/{keyId}", .administer,
             .init("Revokes a key, for ever", status: 204, answer: .nothing), .plain(administration.revokeKey))

@@ -16,11 +16,19 @@ struct RunRoutes: Sendable {
         return id
     }
 
-    func start(_ request: Request, _ context: EdgeContext, _ body: ByteBuffer) async throws -> IdempotencyStore.Answer {
+    func start(_ request: Request, _ context: EdgeContext, _ body: ByteBuffer) async throws -> IdempotentRequests.Answer
+    {
         let id = try SessionRoutes.sessionID(context)
-        let run = try await runtime.startRun(
-            try Self.runRequest(body, principal: try context.requirePrincipal()), in: id)
-        return wantsEvents(request) ? .events(run.id) : Self.accepted(run)
+        var message = try Self.runRequest(body, principal: try context.requirePrincipal())
+        message.attempt = context.attempt
+        let run: Run
+        if let started = try await runtime.startedRun(by: context.attempt, with: message.content, in: id) {
+            run = started
+        } else {
+            run = try await runtime.startRun(message, in: id).snapshot
+        }
+        if wantsEvents(request) { return .events(run.id) }
+        return .json(.accepted, location: "\(RouteTable.root)/runs/\(run.id)") { run.write(to: &$0) }
     }
 
     private static func runRequest(_ body: ByteBuffer, principal: Principal) throws -> RunRequest {
@@ -54,10 +62,6 @@ struct RunRoutes: Sendable {
         request.headers[values: .accept].contains { $0.lowercased().contains("text/event-stream") }
     }
 
-    private static func accepted(_ run: ActiveRun) -> IdempotencyStore.Answer {
-        .json(.accepted, location: "\(RouteTable.root)/runs/\(run.id)") { run.snapshot.write(to: &$0) }
-    }
-
     func list(_ request: Request, _ context: EdgeContext) async throws -> Response {
         let runs = try await runtime.runs(of: try SessionRoutes.sessionID(context))
         return try .page(of: runs, request) { writer, run in run.write(to: &writer) }
@@ -73,31 +77,24 @@ struct RunRoutes: Sendable {
         guard let number = Int(request.headers[.lastEventID] ?? "0"), number >= 0, number < Int.max else {
             throw Problem(.badRequest, "Last-Event-ID must be the id of an event of this run.")
         }
-        let known = Result { () throws(RuntimeError) in try runtime.run(id) }
-        guard case .success(let run) = known else {
-            // Its events are forgotten; how it ended is not.
-            let run = try await runtime.snapshot(of: id)
-            return RunEventStream.response(end: run, number: number + 1)
-        }
-        return RunEventStream(
-            run: run, lastNumber: number, heartbeat: configuration.heartbeat, isLate: true,
-            isAllowed: context.isStillAllowed,
-            place: try context.streams.take(for: try context.requirePrincipal().owner)
-        ).response(to: request)
+        return try await RunEventStream.response(
+            to: request, context, run: id, of: runtime, after: number, heartbeat: configuration.heartbeat, isLate: true)
     }
 
-    func cancel(_ request: Request, _ context: EdgeContext, _ body: ByteBuffer) async throws -> IdempotencyStore.Answer
+    func cancel(_ request: Request, _ context: EdgeContext, _ body: ByteBuffer) async throws
+        -> IdempotentRequests.Answer
     {
         let state = try await runtime.cancel(try Self.runID(context))
         return .json(.accepted) { state.write(to: &$0) }
     }
 
-    func steer(_ request: Request, _ context: EdgeContext, _ body: ByteBuffer) async throws -> IdempotencyStore.Answer {
+    func steer(_ request: Request, _ context: EdgeContext, _ body: ByteBuffer) async throws -> IdempotentRequests.Answer
+    {
         try await queue(context, body, steers: true)
     }
 
     func followUp(_ request: Request, _ context: EdgeContext, _ body: ByteBuffer) async throws
-        -> IdempotencyStore.Answer
+        -> IdempotentRequests.Answer
     {
         try await queue(context, body, steers: false)
     }
@@ -105,7 +102,7 @@ struct RunRoutes: Sendable {
     /// Decides on one tool call that waits.
     func approve(
         _ request: Request, _ context: EdgeContext, _ body: ByteBuffer
-    ) async throws -> IdempotencyStore.Answer {
+    ) async throws -> IdempotentRequests.Answer {
         let id = try Self.runID(context)
         guard let call = context.parameters.get("toolCallId") else {
             throw Problem(.notFound, "There is no such call.")
@@ -126,7 +123,7 @@ struct RunRoutes: Sendable {
 
     private func queue(
         _ context: EdgeContext, _ body: ByteBuffer, steers: Bool
-    ) async throws -> IdempotencyStore.Answer {
+    ) async throws -> IdempotentRequests.Answer {
         let id = try Self.runID(context)
         var fields = try RequestFields(body)
         let content = fields.content("message")

@@ -17,7 +17,8 @@ struct SessionRoutes: Sendable {
         return id
     }
 
-    func create(_ request: Request, _ context: EdgeContext, _ body: ByteBuffer) async throws -> IdempotencyStore.Answer
+    func create(_ request: Request, _ context: EdgeContext, _ body: ByteBuffer) async throws
+        -> IdempotentRequests.Answer
     {
         var fields = try RequestFields(body)
         var draft = SessionDraft()
@@ -30,12 +31,13 @@ struct SessionRoutes: Sendable {
         draft.toolNames = fields.strings("tools")
         try fields.finish()
         return Self.answer(
-            try await runtime.createSession(draft, owner: try context.requirePrincipal().owner), .created)
+            try await runtime.createSession(
+                draft, owner: try context.requirePrincipal().owner, attempt: context.attempt), .created)
     }
 
     func importFile(
         _ request: Request, _ context: EdgeContext, _ body: ByteBuffer
-    ) async throws -> IdempotencyStore.Answer {
+    ) async throws -> IdempotentRequests.Answer {
         let owner = try context.requirePrincipal().owner
         return Self.answer(
             try await runtime.importSession(Array(body.readableBytesView), owner: owner), .created)
@@ -43,7 +45,7 @@ struct SessionRoutes: Sendable {
 
     private static func answer(
         _ view: AgentRuntime.SessionView, _ status: HTTPResponse.Status
-    ) -> IdempotencyStore.Answer {
+    ) -> IdempotentRequests.Answer {
         let location = status == .created ? "\(RouteTable.root)/sessions/\(view.summary.id)" : nil
         return .json(status, location: location) {
             view.write(to: &$0)
@@ -139,7 +141,8 @@ struct SessionRoutes: Sendable {
         return .json { $0.raw(added.line) }
     }
 
-    func branch(_ request: Request, _ context: EdgeContext, _ body: ByteBuffer) async throws -> IdempotencyStore.Answer
+    func branch(_ request: Request, _ context: EdgeContext, _ body: ByteBuffer) async throws
+        -> IdempotentRequests.Answer
     {
         let id = try Self.sessionID(context)
         var fields = try RequestFields(body)
@@ -154,7 +157,8 @@ struct SessionRoutes: Sendable {
         return Self.answer(view, .ok)
     }
 
-    func fork(_ request: Request, _ context: EdgeContext, _ body: ByteBuffer) async throws -> IdempotencyStore.Answer {
+    func fork(_ request: Request, _ context: EdgeContext, _ body: ByteBuffer) async throws -> IdempotentRequests.Answer
+    {
         let id = try Self.sessionID(context)
         var fields = try RequestFields(body)
         let entry = fields.string("entryId").map { EntryID(unchecked: $0) }
@@ -162,13 +166,13 @@ struct SessionRoutes: Sendable {
         try fields.finish()
         let owner = try context.requirePrincipal().owner
         return Self.answer(
-            try await runtime.fork(id, at: entry, name: name, owner: owner), .created)
+            try await runtime.fork(id, at: entry, name: name, owner: owner, attempt: context.attempt), .created)
     }
 
     /// Answers the compaction's entry.
     func compact(
         _ request: Request, _ context: EdgeContext, _ body: ByteBuffer
-    ) async throws -> IdempotencyStore.Answer {
+    ) async throws -> IdempotentRequests.Answer {
         let id = try Self.sessionID(context)
         var fields = try RequestFields(body)
         let instructions = fields.string("instructions", maxBytes: Self.maxInstructionBytes)
@@ -181,13 +185,13 @@ struct SessionRoutes: Sendable {
 
     func archive(
         _ request: Request, _ context: EdgeContext, _ body: ByteBuffer
-    ) async throws -> IdempotencyStore.Answer {
+    ) async throws -> IdempotentRequests.Answer {
         Self.answer(try await runtime.archiveSession(try Self.sessionID(context)), .ok)
     }
 
     func restore(
         _ request: Request, _ context: EdgeContext, _ body: ByteBuffer
-    ) async throws -> IdempotencyStore.Answer {
+    ) async throws -> IdempotentRequests.Answer {
         Self.answer(try await runtime.restoreSession(try Self.sessionID(context)), .ok)
     }
 

@@ -80,8 +80,23 @@ struct RunEventStream {
         return EventStreamWriter.event(id: String(number), type: "error", data: writer.bytes)
     }
 
-    /// The stream of a run whose events are forgotten: its state, and the end.
-    static func response(end run: Run, number: Int) -> Response {
+    /// The events of a run after one of them. Where they are forgotten, or are another server's: its state, and the end.
+    static func response(
+        to request: Request, _ context: EdgeContext, run id: RunID, of runtime: AgentRuntime, after number: Int = 0,
+        heartbeat: Duration, isLate: Bool = false
+    ) async throws -> Response {
+        let known = Result { () throws(RuntimeError) in try runtime.run(id) }
+        guard case .success(let run) = known else {
+            // How it ended is not forgotten.
+            return ending(try await runtime.snapshot(of: id), number: number + 1)
+        }
+        return RunEventStream(
+            run: run, lastNumber: number, heartbeat: heartbeat, isLate: isLate, isAllowed: context.isStillAllowed,
+            place: try context.streams.take(for: try context.requirePrincipal().owner)
+        ).response(to: request)
+    }
+
+    private static func ending(_ run: Run, number: Int) -> Response {
         let event = RunEvent.runState(run)
         let bytes = EventStreamWriter.event(id: String(number), type: event.type, data: event.serialized)
         return Response(

@@ -11,15 +11,18 @@ package final class AccountDatabase: AccountStore {
     let file: DatabaseFile
     /// What was used and what is set aside.
     package let ledger: BatchedLedger
+    /// Which requests were carried out.
+    package let idempotency: IdempotencyDatabase
 
     package init(
-        path: String, threads: BlockingThreads,
+        path: String, maxIdempotencyKeys: Int = IdempotencyKey.defaultMaxCount, threads: BlockingThreads,
         logger: Logger = Logger(label: "tau.ledger") { _ in SwiftLogNoOpLogHandler() }
     ) {
         file = DatabaseFile(
             path: path, name: "accounts.sqlite, the file of users and keys,",
-            layouts: [Self.users, DatabaseLedger.layout], threads: threads)
+            layouts: [Self.users, DatabaseLedger.layout, IdempotencyDatabase.layout], threads: threads)
         ledger = BatchedLedger(DatabaseLedger(file: file), logger: logger)
+        idempotency = IdempotencyDatabase(file: file, maxKeys: maxIdempotencyKeys)
     }
 
     private static let users = """
@@ -158,7 +161,9 @@ package final class AccountDatabase: AccountStore {
     package func removeUser(_ owner: Owner) async throws(StoreError) {
         try await file.write { db in
             let arguments: StatementArguments = [owner.tenantID, owner.userID]
-            try db.execute(sql: "DELETE FROM api_keys WHERE tenant = ? AND user_id = ?", arguments: arguments)
+            for table in ["api_keys", "idempotency_keys"] {
+                try db.execute(sql: "DELETE FROM \(table) WHERE tenant = ? AND user_id = ?", arguments: arguments)
+            }
             try db.execute(sql: "DELETE FROM users WHERE tenant = ? AND id = ?", arguments: arguments)
         }
     }

@@ -85,7 +85,8 @@ package struct PostgresAccounts: AccountStore {
     package func removeUser(_ owner: Owner) async throws(StoreError) {
         _ = try await query(
             """
-            WITH gone AS (DELETE FROM api_keys WHERE tenant = $1 AND user_id = $2)
+            WITH gone AS (DELETE FROM api_keys WHERE tenant = $1 AND user_id = $2),
+                answers AS (DELETE FROM idempotency_keys WHERE tenant = $1 AND user_id = $2)
             DELETE FROM users WHERE tenant = $1 AND id = $2
             """, Self.names(owner))
     }

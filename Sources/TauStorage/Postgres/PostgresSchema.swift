@@ -11,6 +11,7 @@ package enum PostgresSchema {
         Step(version: 1, name: "sessions and runs", statements: first),
         Step(version: 2, name: "users and keys", statements: second),
         Step(version: 3, name: "budgets and ledger", statements: third),
+        Step(version: 4, name: "idempotency keys", statements: fourth),
     ]
 
     /// Times are milliseconds since 1970, as in session files; `expires_at` and the like are the database's own.
@@ -212,5 +213,23 @@ package enum PostgresSchema {
         )
         """,
         "CREATE INDEX charges_of_owner ON charges (tenant, user_id, at)",
+    ]
+
+    private static let fourth = [
+        // Requests that are carried out once. The answer is missing until there is one.
+        """
+        CREATE TABLE idempotency_keys (
+            tenant text COLLATE "C" NOT NULL,
+            user_id text COLLATE "C" NOT NULL,
+            key text COLLATE "C" NOT NULL,
+            fingerprint bytea NOT NULL,
+            attempt text NOT NULL,
+            created_at bigint NOT NULL,
+            server_id uuid,
+            answer bytea,
+            PRIMARY KEY (tenant, user_id, key)
+        )
+        """,
+        "CREATE INDEX idempotency_keys_by_age ON idempotency_keys (created_at)",
     ]
 }

@@ -31,6 +31,8 @@ package struct PostgresSettings: Sendable {
     package var archiveAfterDays: Int?
     /// Records of ended runs that are kept.
     package var recordedRuns = 10_000
+    /// Idempotency keys that are remembered (`http.idempotencyKeys`).
+    package var idempotencyKeys = IdempotencyKey.defaultMaxCount
     package var limits = SessionFile.Limits()
     /// What makes this server known again after a restart, so that it need not wait for its own leases; nil for a new one each time.
     package var identity: ProcessIdentity?

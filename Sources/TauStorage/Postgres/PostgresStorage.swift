@@ -12,6 +12,7 @@ package final class PostgresStorage: Sendable {
     package let peers: PostgresPeers
     package let accounts: PostgresAccounts
     package let ledger: BatchedLedger
+    package let idempotency: PostgresIdempotency
     package var archive: (any SessionArchive)? { sessions.archive }
     private let pool: PostgresPool
     private let reading: ReadPool
@@ -54,6 +55,7 @@ package final class PostgresStorage: Sendable {
         peers = PostgresPeers(
             settings: settings, pool: pool, servers: servers, sessions: sessions, messages: messages, logger: logger)
         accounts = PostgresAccounts(pool: pool)
+        idempotency = PostgresIdempotency(pool: pool, servers: servers)
         ledger = BatchedLedger(PostgresLedger(pool: pool), logger: logger)
         runs = PostgresRunStore(pool: pool, writer: writer, servers: servers)
     }
@@ -99,6 +101,12 @@ package final class PostgresStorage: Sendable {
             group.addTask {
                 await self.repeatedly(every: Self.cleaningSeconds, "the record of runs") { () throws(StoreError) in
                     try await self.runs.clean(keeping: self.settings.recordedRuns)
+                }
+            }
+            group.addTask {
+                await self.repeatedly(every: Self.cleaningSeconds, "the idempotency keys") { () throws(StoreError) in
+                    try await self.idempotency.clean(
+                        keeping: self.settings.idempotencyKeys, at: Timestamp(milliseconds: wallClockMilliseconds()))
                 }
             }
             group.addTask {

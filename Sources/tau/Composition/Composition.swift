@@ -109,13 +109,16 @@ struct Composition {
         edge.maxConnections = configuration.maxConnections
         edge.headSeconds = configuration.headSeconds
         edge.idleSeconds = configuration.idleSeconds
+        edge.maxKeptAnswerBytes = configuration.maxKeptAnswerBytes
         edge.audit = audit
         edge.trustedProxies = configuration.trustedProxies
         edge.metrics = telemetry?.metrics.map { configuration.telemetry.metricsPage($0, of: agent) }
         edge.certificate = certificate?.certificate
         edge.healthParts = configuration.healthParts(agent.runtime, redis)
+        guard let idempotency = agent.idempotency else { preconditionFailure("both storages keep idempotency keys") }
         let server = EdgeServer(
-            runtime: agent.runtime, authenticator: authenticator, host: configuration.host, port: configuration.port,
+            runtime: agent.runtime, authenticator: authenticator, idempotency: idempotency,
+            host: configuration.host, port: configuration.port,
             administration: administration, configuration: edge, logger: logger, onListening: onListening)
         // Stopped from the last to the first: new work is refused, connections end, runs finish.
         let services: [any Service] =

@@ -59,6 +59,7 @@ extension ServerConfiguration {
         archiveAfterDays = days
         for name in Self.archiveVariables { tier.archiveVariables[name] = getenv(name).map { String(cString: $0) } }
         tier.recordedRuns = storage.recordedRuns
+        tier.idempotencyKeys = storage.idempotencyKeys
         tier.maxLineBytes = runtime.maxLineBytes
         tier.identityPath = dataDirectory + "/server.id"
         postgres = tier

@@ -28,6 +28,7 @@ struct ServerConfiguration: Sendable {
     var traces = TracesConfiguration()
     var maxStreams = 64
     var maxConnections = 10_000
+    var maxKeptAnswerBytes = 64 << 10
     var headSeconds = 10
     var idleSeconds = 75
     /// Milliseconds that one part has to answer a health check (`health.timeoutMs`).
@@ -123,6 +124,8 @@ extension ServerConfiguration {
         storage.checkpointSeconds =
             try settings.integer("store.checkpointSeconds", 1...3600) ?? storage.checkpointSeconds
         storage.recordedRuns = try settings.integer("runs.recorded", 1...100_000_000) ?? storage.recordedRuns
+        storage.idempotencyKeys =
+            try settings.integer("http.idempotencyKeys", 1...100_000_000) ?? storage.idempotencyKeys
         systemPrompt = settings.string("agent.systemPrompt") ?? systemPrompt
         try runtime.apply(settings)
         storage.maxLineBytes = runtime.maxLineBytes
@@ -133,6 +136,8 @@ extension ServerConfiguration {
         try telemetry.apply(settings)
         maxStreams = try settings.integer("http.maxStreamsPerUser", 1...1_000_000) ?? maxStreams
         maxConnections = try settings.integer("http.maxConnections", 1...10_000_000) ?? maxConnections
+        maxKeptAnswerBytes =
+            try settings.integer("http.maxKeptAnswerBytes", 1024...16_777_216) ?? maxKeptAnswerBytes
         headSeconds = try settings.integer("http.headSeconds", 1...3600) ?? headSeconds
         idleSeconds = try settings.integer("http.idleSeconds", 1...86_400) ?? idleSeconds
         trustedProxies = try (settings.strings("http.trustedProxies") ?? []).map { text in
