@@ -54,12 +54,16 @@ extension AgentRuntime {
     public func startRun(_ request: RunRequest, in id: SessionID) async throws(RuntimeError) -> ActiveRun {
         try requireOpen()
         let session = try await storing { () throws(StoreError) in try await sessions.enter(id) }
+        let run: ActiveRun
         do throws(RuntimeError) {
-            return try await start(request, in: session)
+            run = try await start(request, in: session)
         } catch {
             await sessions.leave(session)
             throw error
         }
+        // An answer that is given again after a crash must not name a run that nobody knows.
+        if request.attempt != nil { try await storing { () throws(StoreError) in try await runs.flush() } }
+        return run
     }
 
     private func start(_ request: RunRequest, in session: LiveSession) async throws(RuntimeError) -> ActiveRun {

@@ -143,6 +143,7 @@ import Testing
         _ server: TauProcess, _ messages: [Message], answered: @escaping @Sendable () -> Void
     ) async -> [Message] {
         let client = APIClient(server)
+        let deadline = ContinuousClock.now + .seconds(20)
         return await withTaskGroup(of: Message.self) { group in
             for message in messages {
                 group.addTask {
@@ -154,7 +155,7 @@ import Testing
                             headers: ["Idempotency-Key": message.text])
                         status = answer?.status ?? 0
                         message.run = status == 202 ? answer?.json["id"]?.string : nil
-                    } while status == 409 || status == 503
+                    } while (status == 409 || status == 503) && ContinuousClock.now < deadline
                     if message.run != nil { answered() }
                     return message
                 }

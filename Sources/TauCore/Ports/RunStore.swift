@@ -9,6 +9,9 @@ public protocol RunStore: Sendable {
     /// The same, for a state that a session's append has carried (`SessionStore.append`).
     func noteCarried(_ record: RunRecord)
 
+    /// Returns once everything that was taken down before outlives a crash of the process.
+    func flush() async throws(StoreError)
+
     /// As `note`, and returns once it is durable.
     func save(_ record: RunRecord) async throws(StoreError)
 

@@ -25,6 +25,8 @@ public final class MemoryRunStore: RunStore {
         }
     }
 
+    public func flush() async throws(StoreError) {}
+
     public func save(_ record: RunRecord) async throws(StoreError) { note(record) }
 
     public func record(of run: RunID) async throws(StoreError) -> RunRecord? { state.withLock { $0.records[run] } }

@@ -22,6 +22,8 @@ package final class PostgresRunStore: RunStore {
     /// It was committed with its entries.
     package func noteCarried(_ record: RunRecord) {}
 
+    package func flush() async throws(StoreError) { try await writer.flushNotes() }
+
     package func save(_ record: RunRecord) async throws(StoreError) {
         writer.note(record)
         try await writer.flushNotes()

@@ -50,7 +50,6 @@ package final class RunDatabase: RunStore {
         try await written { $0.pending[record.run.id] = record }
     }
 
-    /// Returns when everything that was noted before is written.
     package func flush() async throws(StoreError) { try await written { _ in } }
 
     private func written(_ change: (inout State) -> Void) async throws(StoreError) {
