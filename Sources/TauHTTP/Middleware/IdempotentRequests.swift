@@ -141,8 +141,12 @@ final class IdempotentRequests: Sendable {
     private func rememberUnstored(_ key: IdempotencyKey, _ answer: Answer) {
         state.withLock { state in
             state.unstored.removeAll { $0.key == key }
-            if state.unstored.count == Self.maxUnstored { state.unstored.removeFirst() }
             state.unstored.append((key, answer))
+            // Together they are no larger than so many that could have been stored.
+            var bytes = state.unstored.reduce(0) { $0 + $1.answer.byteCount }
+            while state.unstored.count > Self.maxUnstored || bytes > Self.maxUnstored * maxAnswerBytes {
+                bytes -= state.unstored.removeFirst().answer.byteCount
+            }
         }
     }
 
@@ -152,6 +156,13 @@ final class IdempotentRequests: Sendable {
 }
 
 extension IdempotentRequests.Answer {
+    fileprivate var byteCount: Int {
+        switch self {
+        case .response(_, _, let body): body.count
+        case .events: 0
+        }
+    }
+
     /// One JSON object.
     var stored: [UInt8] {
         var writer = JSONWriter()
