@@ -133,6 +133,7 @@ import Testing
         var generator = SeededGenerator(seed: seed)
         var tree = SessionTree(SessionFile(header: try SessionBuilder().file().header))
         var cache = ContextCache()
+        var conversations = ConversationCache()
         for number in 0..<150 {
             var entry = RandomEntries.entry(number, in: tree, using: &generator)
             if Int.random(in: 0..<25, using: &generator) == 0 {
@@ -152,6 +153,10 @@ import Testing
             #expect(cached.messages.map(\.entryID) == fresh.messages.map(\.entryID))
             #expect(cached.settings == fresh.settings)
             #expect(cached.freshStart == fresh.freshStart)
+            guard Bool.random(using: &generator) else { continue }
+            let conversation = conversations.conversation(of: cached, generation: cache.generation)
+            #expect(conversation.messages == Conversation(fresh).messages)
+            #expect(conversation.systemPrompt == Conversation(fresh).systemPrompt)
         }
     }
 }

@@ -1,37 +1,51 @@
-/// A context in the form that providers take: one system prompt, and messages of users, assistants and tools.
+/// A context in the form that providers take: one system prompt, and messages of users, assistants and tools. It grows as the context does.
 public struct Conversation: Sendable {
-    public var systemPrompt: String?
-    public var messages: [Message]
+    public private(set) var systemPrompt: String?
+    public private(set) var messages: [Message] = []
+    private var prompt = SystemPrompt()
+    /// Messages of the context that were read, and the bytes that they have there.
+    private var itemCount = 0
+    public private(set) var byteCount = 0
+
+    /// Of a context without messages.
+    public init() {}
 
     /// Reads the context's messages: notes of shell commands, extensions and summaries become messages of the user.
-    public init(_ context: ModelContext) {
-        var prompt = SystemPrompt()
-        messages = []
+    public init(_ context: ModelContext) { read(context) }
+
+    /// Reads what the context has more than when it was read last; what was read before must still be its beginning.
+    public mutating func read(_ context: ModelContext) {
         messages.reserveCapacity(context.messages.count)
-        for item in context.messages {
-            guard let json = try? JSONValue(parsing: item.json) else { continue }
-            let time = Timestamp(json: json["timestamp"]) ?? Timestamp(milliseconds: 0)
-            func user(_ content: [ContentBlock]) {
-                messages.append(.user(UserMessage(content: content, timestamp: time)))
-            }
-            switch item.role {
-            case .system: prompt.apply(json)
-            case .user, .assistant, .toolResult:
-                if let message = Message(json: json) { messages.append(message) }
-            case .custom: user(ContentBlock.blocks(json["content"]))
-            case .bashExecution:
-                if json["excludeFromContext"]?.bool != true { user([.text(Self.shellNote(json))]) }
-            case .branchSummary:
-                user([
-                    .text(
-                        Self.summary(json, "This is a summary of another branch of this conversation, which was left:"))
-                ])
-            case .compactionSummary:
-                user([.text(Self.summary(json, "The conversation before this point was replaced by this summary:"))])
-            case .other: continue
-            }
+        for item in context.messages.dropFirst(itemCount) {
+            byteCount += item.json.count
+            read(item)
         }
+        itemCount = context.messages.count
         systemPrompt = prompt.text
+    }
+
+    private mutating func read(_ item: ModelContext.Item) {
+        guard let json = try? JSONValue(parsing: item.json) else { return }
+        switch item.role {
+        case .system: prompt.apply(json)
+        case .user, .assistant, .toolResult:
+            if let message = Message(json: json) { messages.append(message) }
+        case .custom: add(ContentBlock.blocks(json["content"]), of: json)
+        case .bashExecution:
+            if json["excludeFromContext"]?.bool != true { add([.text(Self.shellNote(json))], of: json) }
+        case .branchSummary:
+            let leadIn = "This is a summary of another branch of this conversation, which was left:"
+            add([.text(Self.summary(json, leadIn))], of: json)
+        case .compactionSummary:
+            let leadIn = "The conversation before this point was replaced by this summary:"
+            add([.text(Self.summary(json, leadIn))], of: json)
+        case .other: return
+        }
+    }
+
+    private mutating func add(_ content: [ContentBlock], of json: JSONValue) {
+        let time = Timestamp(json: json["timestamp"]) ?? Timestamp(milliseconds: 0)
+        messages.append(.user(UserMessage(content: content, timestamp: time)))
     }
 
     private static func summary(_ json: JSONValue, _ leadIn: String) -> String {
@@ -56,7 +70,7 @@ public struct Conversation: Sendable {
 }
 
 /// The prompt that system messages add up to: their contents in order, then named sections, each replaced or removed by name.
-struct SystemPrompt {
+struct SystemPrompt: Sendable {
     private var contents: [String] = []
     private var sections: [(name: String, text: String)] = []
 

@@ -109,8 +109,7 @@ struct ModelTurn {
     }
 
     private func makeRequest() -> ModelRequest {
-        let branch = context.session.context()
-        let conversation = Conversation(branch)
+        let (branch, conversation) = context.session.conversation()
         let model = context.route.model
         var bound = maxOutputTokens.map { min($0, model.maxOutputTokens) }
         if model.boundsAnswers {

@@ -45,6 +45,7 @@ public final class LiveSession: Sendable {
         /// Of the session's file.
         var byteCount: Int
         var contexts = ContextCache()
+        var conversations = ConversationCache()
     }
 
     public let id: SessionID
@@ -79,8 +80,22 @@ public final class LiveSession: Sendable {
         state.withLock { state in state.contexts.context(of: state.tree.leafID, in: state.tree) }
     }
 
-    /// Bytes of the session's file, and so roughly of its memory.
-    var byteCount: Int { state.withLock { $0.byteCount } }
+    /// The same in the form that providers take. What was read for one call is not read again for the next.
+    func conversation() -> (context: ModelContext, conversation: Conversation) {
+        var (context, generation, cache) = state.withLock { state in
+            let context = state.contexts.context(of: state.tree.leafID, in: state.tree)
+            // Taken away, so that it grows in its place.
+            defer { state.conversations = ConversationCache() }
+            return (context, state.contexts.generation, state.conversations)
+        }
+        // Here, because nobody who appends or looks should wait while a long session is read.
+        let conversation = cache.conversation(of: context, generation: generation)
+        state.withLock { $0.conversations = cache }
+        return (context, conversation)
+    }
+
+    /// Bytes of the session's file, and of what is kept of its context: roughly those of its memory.
+    var byteCount: Int { state.withLock { $0.byteCount + $0.conversations.byteCount } }
 
     // MARK: Who has it
 
