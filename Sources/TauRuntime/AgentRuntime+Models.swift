@@ -38,7 +38,8 @@ extension AgentRuntime {
 
     /// The selected model and those that take over from it, each with its provider behind its gate.
     func route(
-        _ selection: ModelSelection, for session: LiveSession, keyID: String? = nil, hasBudget: Bool
+        _ selection: ModelSelection, for session: LiveSession, keyID: String? = nil, hasBudget: Bool,
+        early: EarlyHold? = nil
     ) throws(RuntimeError) -> ModelRoute {
         let hasBudget = hasBudget || budgets?.countsMoney == true
         let payer = Payer(owner: session.owner, keyID: keyID, sessionID: session.id)
@@ -58,31 +59,38 @@ extension AgentRuntime {
             return ModelRoute(model: model, provider: guarded(provider, for: payer))
         }
         return ModelRoute(
-            model: selection.model, provider: guarded(provider, for: payer), fallbacks: fallbacks)
+            model: selection.model, provider: guarded(provider, for: payer, early), fallbacks: fallbacks)
     }
 
     /// The provider behind its gate; behind that, what a call may use is set aside.
-    private func guarded(_ provider: any ModelProvider, for payer: Payer) -> any ModelProvider {
+    private func guarded(
+        _ provider: any ModelProvider, for payer: Payer, _ early: EarlyHold? = nil
+    ) -> any ModelProvider {
         let budgeted = budgets.map {
-            BudgetedProvider(inner: provider, budgets: $0, payer: payer, environment: environment)
+            BudgetedProvider(inner: provider, budgets: $0, payer: payer, early: early, environment: environment)
         }
         return gates.guarded(budgeted ?? provider, for: payer.owner)
     }
 
-    /// Refuses a message whose first model call no budget has room for.
+    /// Refuses a message whose first model call no budget has room for. Answers what that call is to hold; nil where it is to hold nothing.
     func requireBudget(
-        for payer: Payer, _ model: ModelDescription, promptTokens: () -> Int
-    ) async throws(RuntimeError) {
+        for payer: Payer, _ model: ModelDescription, messageTime: Timestamp, promptTokens: () -> Int
+    ) async throws(RuntimeError) -> HoldRequest? {
         let time = environment.now()
-        guard let budgets, !budgets.accounts(of: payer.owner, keyID: payer.keyID, at: time).isEmpty else { return }
-        let request = budgets.request(
-            "", for: payer, model, promptTokens: promptTokens(), answerTokens: model.maxOutputTokens, at: time)
+        guard let budgets else { return nil }
+        let charged = budgets.accounts(of: payer.owner, keyID: payer.keyID, at: time)
+        guard !charged.isEmpty else { return nil }
+        var request = budgets.request(
+            environment.identifiers.uuid(at: time), for: payer, charged, model, promptTokens: promptTokens(),
+            answerTokens: model.maxOutputTokens, at: time)
+        // By which the answer is found in the session, should this server die.
+        request.charge.time = messageTime
         let accounts = request.accounts.map(\.id)
         var states = try await storing { () throws(StoreError) in
             try await budgets.ledger.recentStates(of: accounts)
         }
         // What other calls hold may come back while this one waits.
-        if case .granted = LedgerBook.outcomeWithoutHolds(of: request, states) { return }
+        if case .granted = LedgerBook.outcomeWithoutHolds(of: request, states) { return request }
         states = try await storing { () throws(StoreError) in
             try await budgets.ledger.flush()
             return try await budgets.ledger.states(of: accounts)
@@ -90,6 +98,7 @@ extension AgentRuntime {
         if case .refused(let account, _) = LedgerBook.outcomeWithoutHolds(of: request, states) {
             throw RuntimeError(.budgetExceeded, account.exhaustion)
         }
+        return request
     }
 
     /// The tools that a model is told of on a branch.

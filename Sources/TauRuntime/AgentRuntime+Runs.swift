@@ -111,8 +111,9 @@ extension AgentRuntime {
                 of: request.parentID == nil ? session.context() : session.read { $0.context(of: leaf) })
         }
         let maxCost = [request.maxCost, limits.maxCost].compactMap(\.self).min()
-        let route = try route(selection, for: session, keyID: request.keyID, hasBudget: maxCost != nil)
-        try await requireBudget(for: request, in: session, selection.model, definitions)
+        let early = budgets.map { EarlyHold(ledger: $0.ledger) }
+        let route = try route(selection, for: session, keyID: request.keyID, hasBudget: maxCost != nil, early: early)
+        let hold = try await requireBudget(for: request, prompt, in: session, selection.model, definitions)
         let model = selection.model.reference
         let level = request.thinkingLevel ?? ThinkingLevel(rawValue: settings.thinkingLevel) ?? .off
 
@@ -137,17 +138,20 @@ extension AgentRuntime {
                     state.startedAt = state.createdAt
                 }
             }
+            async let holding: Void = take(hold, route, early)
             let entries = try await append(
                 contents, to: session, at: request.parentID.map { .some($0) }, run: started)
+            await holding
             run.update { $0.leafID = entries.last?.id }
             runs.noteCarried(started(entries))
             let context = makeContext(
                 run, session, route, definitions, level,
                 maxTurns: min(request.maxTurns ?? limits.maxTurns, limits.maxTurns), maxCost: maxCost,
-                role: request.role)
+                role: request.role, early: early)
             try submit(context, .message(prompt, entries))
             return run
         } catch {
+            early?.release()
             registry.finish(run)
             run.update { $0.status = .interrupted }
             runs.note(run.record)
@@ -155,11 +159,18 @@ extension AgentRuntime {
         }
     }
 
+    /// Sets aside what the run's first call may use, unless it would have to wait for its turn anyway.
+    private func take(_ hold: HoldRequest?, _ route: ModelRoute, _ early: EarlyHold?) async {
+        guard let hold, gates.isFree(route.provider) else { return }
+        await early?.take(hold)
+    }
+
     private func requireBudget(
-        for request: RunRequest, in session: LiveSession, _ model: ModelDescription, _ tools: [ToolDefinition]
-    ) async throws(RuntimeError) {
+        for request: RunRequest, _ prompt: UserMessage, in session: LiveSession, _ model: ModelDescription,
+        _ tools: [ToolDefinition]
+    ) async throws(RuntimeError) -> HoldRequest? {
         let payer = Payer(owner: session.owner, keyID: request.keyID, sessionID: session.id)
-        try await requireBudget(for: payer, model) {
+        return try await requireBudget(for: payer, model, messageTime: prompt.timestamp) {
             let branch = request.parentID == nil ? session.context() : session.read { $0.context(of: request.parentID) }
             return TokenEstimate.bound(
                 of: branch, for: model.reference, defaultSystemPrompt: defaultSystemPrompt, tools: tools)
@@ -170,6 +181,7 @@ extension AgentRuntime {
     func submit(_ context: RunContext, _ start: AgentLoop.Start) throws(RuntimeError) {
         let (run, session) = (context.run, context.session)
         let job = RunSupervisor.Job(context: context, gates: gates, start: start) { [self] failure in
+            context.early?.release()
             await finish(run, session, failure)
         }
         guard supervisor.submit(job) else {
@@ -179,7 +191,8 @@ extension AgentRuntime {
 
     func makeContext(
         _ run: ActiveRun, _ session: LiveSession, _ route: ModelRoute, _ definitions: [ToolDefinition],
-        _ level: ThinkingLevel, maxTurns: Int, maxCost: Double?, role: Role?
+        _ level: ThinkingLevel, maxTurns: Int, maxCost: Double?, role: Role?,
+        early: EarlyHold? = nil
     ) -> RunContext {
         var logger = environment.logger
         logger[metadataKey: "session_id"] = "\(session.id)"
@@ -189,8 +202,7 @@ extension AgentRuntime {
             run: run, session: session, route: route, tools: tools, definitions: definitions, schemas: schemas,
             thinkingLevel: level, defaultSystemPrompt: defaultSystemPrompt, maxTurns: maxTurns, maxCost: maxCost,
             role: role,
-            limits: limits,
-            environment: environment, runs: runs, logger: logger, origin: ServiceContext.current)
+            limits: limits, early: early, environment: environment, runs: runs, logger: logger, origin: ServiceContext.current)
     }
 
     private func finish(_ run: ActiveRun, _ session: LiveSession, _ failure: StoreError?) async {

@@ -153,7 +153,6 @@ import Testing
             let answer = try await client.send("POST", "/sessions/\(session)/runs", ["message": "x"])
             #expect(answer.status == 202)
         }
-        // Each hold is taken a moment after its run has begun.
         var held = 0
         let deadline = ContinuousClock.now + .seconds(20)
         var last = 0

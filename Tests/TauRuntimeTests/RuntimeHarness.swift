@@ -128,7 +128,8 @@ struct RuntimeHarness {
     init(
         turns: [StubProvider.Turn] = [], fallback: StubProvider? = nil, tools: StubTools = StubTools(),
         limits: RuntimeLimits = RuntimeLimits(), store: MemorySessionStore = MemorySessionStore(),
-        runs: MemoryRunStore = MemoryRunStore(), waits: Bool = false, maxConcurrentCalls: Int? = nil
+        runs: MemoryRunStore = MemoryRunStore(), waits: Bool = false, maxConcurrentCalls: Int? = nil,
+        ledger: StubLedger? = nil
     ) {
         self.store = store
         self.runs = runs
@@ -144,7 +145,8 @@ struct RuntimeHarness {
             logger: quiet)
         do throws(ToolFailure) {
             runtime = try AgentRuntime(
-                store: store, runs: runs, models: StubCatalog(stub: provider, fallback: fallback), tools: tools,
+                store: store, runs: runs, ledger: ledger,
+                budgets: BudgetSettings(rules: ledger.map { [$0.rule] } ?? []), models: StubCatalog(stub: provider, fallback: fallback), tools: tools,
                 environment: environment, limits: limits, defaultSystemPrompt: "You help.")
         } catch {
             preconditionFailure("the stub tools are registered: \(error)")

@@ -156,7 +156,9 @@ import Testing
             return #"{"type":"message","id":"0000000\#(id)","parentId":\#(parent),"#
                 + #""timestamp":"1970-01-01T00:00:0\#(time).000Z","message":\#(message)}"#
         }
+        // The hold of the call is of the time 1000.
         let question = #"{"role":"user","content":"x","timestamp":1000}"#
+        let other = #"{"role":"user","content":"y","timestamp":1900}"#
         func answer(_ tokens: Int, _ model: String = "m/1", cost: String = "0.000000005") -> String {
             #"{"role":"assistant","content":[],"api":"a","provider":"p","model":"\#(model)","stopReason":"stop","#
                 + #""timestamp":2000,"usage":{"input":\#(tokens),"output":2,"cacheRead":1,"cacheWrite":0,"#
@@ -166,7 +168,12 @@ import Testing
             ([entry(1, 0, question), entry(2, 2, answer(7))], 10, 5),
             // It began after all that is there; somebody went on without it; another model has answered.
             ([entry(1, 0, question), entry(2, 1, answer(7))], 60, 180),
-            ([entry(1, 0, question), entry(2, 2, question), entry(3, 3, answer(7))], 60, 180),
+            ([entry(1, 0, question), entry(2, 2, other), entry(3, 3, answer(7))], 60, 180),
+            // It was taken while its message was written; here again, somebody went on.
+            ([entry(1, 1, question), entry(2, 2, answer(7))], 10, 5),
+            ([entry(1, 1, answer(9)), entry(2, 1, question), entry(3, 2, answer(7))], 10, 5),
+            ([entry(1, 1, question), entry(2, 2, other), entry(3, 3, answer(7))], 60, 180),
+            ([entry(1, 1, question)], 60, 180),
             ([entry(1, 0, question), entry(2, 2, answer(7, "other"))], 60, 180),
             // What no call can cost is not believed.
             ([entry(1, 0, question), entry(2, 2, answer(7, cost: "1e300"))], 60, 180),

@@ -9,6 +9,7 @@ public final class MemorySessionStore: SessionStore {
         var open: Set<SessionID> = []
         var failure: StoreError?
         var unreadable: [SessionID: StoreError] = [:]
+        var beforeAppend: (@Sendable () async -> Void)?
         var appendCount = 0
         var carried: [(entry: EntryID?, run: RunRecord)] = []
     }
@@ -22,6 +23,9 @@ public final class MemorySessionStore: SessionStore {
 
     /// Every later append fails with this; nil makes appends work again.
     public func failAppends(with error: StoreError?) { state.withLock { $0.failure = error } }
+
+    /// What every later append waits for; nil for nothing.
+    public func waitBeforeAppends(_ body: (@Sendable () async -> Void)?) { state.withLock { $0.beforeAppend = body } }
 
     /// Calls of `append` so far.
     public var appendCount: Int { state.withLock { $0.appendCount } }
@@ -66,6 +70,7 @@ public final class MemorySessionStore: SessionStore {
     ) async throws(StoreError) {
         // Others get their turn, as with a real disk.
         await Task.yield()
+        await state.withLock { $0.beforeAppend }?()
         try state.withLock { state throws(StoreError) in
             state.appendCount += 1
             if let failure = state.failure { throw failure }

@@ -76,6 +76,9 @@ package final class FairQueue<Owner: Hashable & Sendable>: Sendable {
         self.group = group
     }
 
+    /// Whether somebody who came now would not wait.
+    package var hasFreePlace: Bool { state.withLock { $0.free > 0 } }
+
     /// How many wait now.
     package var waitingCount: Int { state.withLock { $0.waitingCount } }
 

@@ -51,6 +51,12 @@ final class ModelGates: Sendable {
     /// Whether the provider's circuit lets calls through.
     func isPassable(_ provider: any ModelProvider) -> Bool { gate(of: provider).isPassable(at: now()) }
 
+    /// Whether a call would be made at once.
+    func isFree(_ provider: any ModelProvider) -> Bool {
+        let gate = gate(of: provider)
+        return gate.queue.hasFreePlace && gate.isPassable(at: now())
+    }
+
     /// The provider behind its gate, for the calls of one owner.
     func guarded(_ provider: any ModelProvider, for owner: Owner) -> any ModelProvider {
         GuardedProvider(inner: provider, gate: gate(of: provider), owner: owner, now: now)

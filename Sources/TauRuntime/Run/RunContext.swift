@@ -22,6 +22,8 @@ struct RunContext: Sendable {
     /// Of who has asked; nil where it is not known.
     let role: Role?
     let limits: RuntimeLimits
+    /// What is set aside for the first model call; nil where there are no budgets, or the run goes on after a restart.
+    let early: EarlyHold?
     let environment: RuntimeEnvironment
     let runs: any RunStore
     let logger: Logger

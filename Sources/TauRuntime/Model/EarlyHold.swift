@@ -1,0 +1,73 @@
+internal import Synchronization
+internal import TauCore
+
+/// What is set aside for a run's first model call while its message is being written, so that the call waits for one commit and not for
+/// two, one after the other.
+///
+/// Nobody has to rely on it: where there is none, or it does not fit the call, the call takes a hold of its own.
+final class EarlyHold: Sendable {
+    private enum State {
+        case none
+        case granted(GrantedHold)
+        /// The run is over, or its first call was made.
+        case closed
+    }
+
+    private let ledger: any Ledger
+    private let state = Mutex(State.none)
+
+    init(ledger: any Ledger) { self.ledger = ledger }
+
+    /// Asks for the hold. Where it is refused the call asks again, and says so.
+    func take(_ request: HoldRequest) async {
+        guard case .granted(let tokens, let exceeded)? = try? await ledger.certainHold(request) else { return }
+        let isKept = state.withLock { state in
+            guard case .none = state else { return false }
+            state = .granted(GrantedHold(request: request, answerTokens: tokens, exceeded: exceeded))
+            return true
+        }
+        if !isKept { ledger.settle(request.charge) }
+    }
+
+    /// The hold, once, for a call that it suffices for. Where it does not it is given back.
+    func claim(for request: ModelRequest, promptTokens: Int) -> GrantedHold? {
+        guard let hold = close() else { return nil }
+        if hold.request.charge.model == request.model.reference, hold.request.promptTokens >= promptTokens { return hold }
+        ledger.settle(hold.request.charge)
+        return nil
+    }
+
+    /// Gives back what no call has used; the run is over.
+    func release() {
+        if let hold = close() { ledger.settle(hold.request.charge) }
+    }
+
+    private func close() -> GrantedHold? {
+        state.withLock { state in
+            defer { state = .closed }
+            if case .granted(let hold) = state { return hold }
+            return nil
+        }
+    }
+}
+
+/// A hold that a call may be made with.
+struct GrantedHold: Sendable {
+    var request: HoldRequest
+    /// What the answer may have.
+    var answerTokens: Int
+    /// Budgets that only warn, and are exceeded.
+    var exceeded: [BudgetAccount]
+}
+
+extension Ledger {
+    /// Takes a hold; where nobody can tell whether it was taken, it is given back.
+    func certainHold(_ request: HoldRequest) async throws(StoreError) -> HoldOutcome {
+        do throws(StoreError) {
+            return try await hold(request)
+        } catch {
+            settle(request.charge)
+            throw error
+        }
+    }
+}
