@@ -170,10 +170,10 @@ import Testing
             ([entry(1, 0, question), entry(2, 1, answer(7))], 60, 180),
             ([entry(1, 0, question), entry(2, 2, other), entry(3, 3, answer(7))], 60, 180),
             // It was taken while its message was written; here again, somebody went on.
-            ([entry(1, 1, question), entry(2, 2, answer(7))], 10, 5),
-            ([entry(1, 1, answer(9)), entry(2, 1, question), entry(3, 2, answer(7))], 10, 5),
-            ([entry(1, 1, question), entry(2, 2, other), entry(3, 3, answer(7))], 60, 180),
-            ([entry(1, 1, question)], 60, 180),
+            ([entry(1, 2, question), entry(2, 3, answer(7))], 10, 5),
+            ([entry(1, 1, answer(9)), entry(2, 2, question), entry(3, 3, answer(7))], 10, 5),
+            ([entry(1, 2, question), entry(2, 3, other), entry(3, 4, answer(7))], 60, 180),
+            ([entry(1, 2, question)], 60, 180),
             ([entry(1, 0, question), entry(2, 2, answer(7, "other"))], 60, 180),
             // What no call can cost is not believed.
             ([entry(1, 0, question), entry(2, 2, answer(7, cost: "1e300"))], 60, 180),
