@@ -202,7 +202,8 @@ extension AgentRuntime {
             run: run, session: session, route: route, tools: tools, definitions: definitions, schemas: schemas,
             thinkingLevel: level, defaultSystemPrompt: defaultSystemPrompt, maxTurns: maxTurns, maxCost: maxCost,
             role: role,
-            limits: limits, early: early, environment: environment, runs: runs, logger: logger, origin: ServiceContext.current)
+            limits: limits, early: early, environment: environment, runs: runs, logger: logger,
+            origin: ServiceContext.current)
     }
 
     private func finish(_ run: ActiveRun, _ session: LiveSession, _ failure: StoreError?) async {

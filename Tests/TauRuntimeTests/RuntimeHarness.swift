@@ -146,7 +146,8 @@ struct RuntimeHarness {
         do throws(ToolFailure) {
             runtime = try AgentRuntime(
                 store: store, runs: runs, ledger: ledger,
-                budgets: BudgetSettings(rules: ledger.map { [$0.rule] } ?? []), models: StubCatalog(stub: provider, fallback: fallback), tools: tools,
+                budgets: BudgetSettings(rules: ledger.map { [$0.rule] } ?? []),
+                models: StubCatalog(stub: provider, fallback: fallback), tools: tools,
                 environment: environment, limits: limits, defaultSystemPrompt: "You help.")
         } catch {
             preconditionFailure("the stub tools are registered: \(error)")

@@ -7,7 +7,11 @@ extension Charge {
     public func found(in tree: SessionTree) -> Charge? {
         let later = tree.entries.lazy.filter { ($0.timestamp ?? time) >= time && $0.messageJSON != nil }
         let prompt = later.firstIndex { entry in
-            if case .message(let message) = entry.body { message.role == .user && message.timestamp == time } else { false }
+            if case .message(let message) = entry.body {
+                message.role == .user && message.timestamp == time
+            } else {
+                false
+            }
         }
         let answer = prompt.map { later[$0...].dropFirst().first } ?? later.first { ($0.timestamp ?? time) > time }
         guard let json = answer?.messageJSON.flatMap({ try? JSONValue(parsing: $0) }),

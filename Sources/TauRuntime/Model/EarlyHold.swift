@@ -32,7 +32,9 @@ final class EarlyHold: Sendable {
     /// The hold, once, for a call that it suffices for. Where it does not it is given back.
     func claim(for request: ModelRequest, promptTokens: Int) -> GrantedHold? {
         guard let hold = close() else { return nil }
-        if hold.request.charge.model == request.model.reference, hold.request.promptTokens >= promptTokens { return hold }
+        if hold.request.charge.model == request.model.reference, hold.request.promptTokens >= promptTokens {
+            return hold
+        }
         ledger.settle(hold.request.charge)
         return nil
     }

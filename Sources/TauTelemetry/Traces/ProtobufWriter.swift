@@ -30,23 +30,33 @@ struct ProtobufWriter {
         always(field, string: text)
     }
 
-    mutating func always(_ field: Int, string text: String) { block(field, Array(text.utf8)) }
+    mutating func always(_ field: Int, string text: String) {
+        raw(UInt64(field << 3 | 2))
+        raw(UInt64(text.utf8.count))
+        bytes.append(contentsOf: text.utf8)
+    }
 
     /// Eight bytes each, as ids are written.
     mutating func identifier(_ field: Int, _ parts: UInt64...) {
-        block(field, parts.flatMap { part in withUnsafeBytes(of: part.bigEndian) { Array($0) } })
-    }
-
-    mutating func message(_ field: Int, _ body: (inout ProtobufWriter) -> Void) {
-        var inner = ProtobufWriter()
-        body(&inner)
-        block(field, inner.bytes)
-    }
-
-    private mutating func block(_ field: Int, _ content: [UInt8]) {
         raw(UInt64(field << 3 | 2))
-        raw(UInt64(content.count))
-        bytes += content
+        raw(UInt64(parts.count * 8))
+        for part in parts { withUnsafeBytes(of: part.bigEndian) { bytes.append(contentsOf: $0) } }
+    }
+
+    /// A message in its place: most are so short that their length has the one byte that is kept for it.
+    mutating func message(_ field: Int, _ body: (inout ProtobufWriter) -> Void) {
+        raw(UInt64(field << 3 | 2))
+        let place = bytes.count
+        bytes.append(0)
+        body(&self)
+        let count = bytes.count - place - 1
+        guard count >= 0x80 else {
+            bytes[place] = UInt8(count)
+            return
+        }
+        var length = ProtobufWriter()
+        length.raw(UInt64(count))
+        bytes.replaceSubrange(place...place, with: length.bytes)
     }
 
     private mutating func raw(_ value: UInt64) {

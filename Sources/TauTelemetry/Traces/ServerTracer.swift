@@ -1,5 +1,6 @@
 package import Instrumentation
 internal import ServiceContextModule
+internal import Synchronization
 internal import TauCore
 package import Tracing
 
@@ -23,10 +24,25 @@ package struct TraceSampler: Sendable {
     }
 }
 
+/// Numbers that name traces and spans: none comes twice from one process, and another process begins elsewhere. They can be guessed, which
+/// gives nobody anything. SplitMix64 (Steele, Lea, Flood: Fast Splittable Pseudorandom Number Generators, 2014), which needs no lock.
+private final class SpanNumbers: Sendable {
+    private static let step: UInt64 = 0x9e37_79b9_7f4a_7c15
+    private let state = Atomic(UInt64.random(in: 0...UInt64.max))
+
+    func next() -> UInt64 {
+        var number = state.wrappingAdd(Self.step, ordering: .relaxed).newValue
+        number = (number ^ (number >> 30)) &* 0xbf58_476d_1ce4_e5b9
+        number = (number ^ (number >> 27)) &* 0x94d0_49bb_1331_11eb
+        return number ^ (number >> 31)
+    }
+}
+
 /// Makes spans, and hands those that are recorded to a queue.
 package struct ServerTracer: Tracer {
     private let queue: SpanQueue
     private let sampler: TraceSampler
+    private let numbers = SpanNumbers()
 
     package init(queue: SpanQueue, sampler: TraceSampler) {
         self.queue = queue
@@ -39,10 +55,9 @@ package struct ServerTracer: Tracer {
     ) -> RecordedSpan {
         var context = context()
         let parent = context.trace
-        var generator = SystemRandomNumberGenerator()
-        let low = parent?.low ?? generator.next()
+        let low = parent?.low ?? numbers.next()
         let identity = TraceIdentity(
-            high: parent?.high ?? generator.next(), low: low, spanID: generator.next() | 1,
+            high: parent?.high ?? numbers.next(), low: low, spanID: max(1, numbers.next()),
             isSampled: sampler.isSampled(traceLow: low, parent: parent), state: parent?.state)
         context.trace = identity
         let start = identity.isSampled ? instant().nanosecondsSinceEpoch : 0

@@ -114,12 +114,12 @@ extension ProtobufWriter {
         varint(6, UInt64(span.kindNumber))
         fixed64(7, span.start)
         fixed64(8, span.end)
-        for (name, value) in span.sortedAttributes { attribute(9, name, AttributeValue(value)) }
+        span.attributes.forEach { attribute(9, $0, AttributeValue($1)) }
         for event in span.events {
             message(11) { writer in
                 writer.fixed64(1, event.nanosecondsSinceEpoch)
                 writer.string(2, event.name)
-                for (name, value) in event.attributes.sorted { writer.attribute(3, name, AttributeValue(value)) }
+                event.attributes.forEach { writer.attribute(3, $0, AttributeValue($1)) }
             }
         }
         varint(12, UInt64(span.droppedEvents))
