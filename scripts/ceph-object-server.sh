@@ -64,8 +64,9 @@ until_true quorate
 store=$(cat /proc/sys/kernel/random/uuid)
 admin osd new "$store" >/dev/null
 ceph-osd -c ceph.conf -i 0 --mkfs --osd-uuid "$store" >>daemons.log 2>&1
-start ceph-osd -c ceph.conf -i 0 -f
-stored() { admin osd stat | grep -q '1 up'; }
+# It gives up ("wrong fsid") where it asks the monitor for something before it has heard who that is.
+store_runs() { kill -0 "${osd:-}" 2>/dev/null || { start ceph-osd -c ceph.conf -i 0 -f && osd=$!; }; }
+stored() { store_runs && admin osd stat | grep -q '1 up'; }
 until_true stored
 start radosgw -c ceph.conf -n client.admin -f
 answers() { (exec 3<>"/dev/tcp/127.0.0.1/$port") 2>/dev/null; }
