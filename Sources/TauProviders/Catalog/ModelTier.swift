@@ -14,7 +14,15 @@ package struct TierRules: Sendable, Equatable {
         /// Characters.
         package var longerThan: Int?
         /// Beginnings of words by language; in Chinese and Japanese any part of the text counts.
-        package var words: [String: [String]] = [:]
+        package var words: [String: [String]] = [:] {
+            didSet {
+                starts = words.sorted { $0.key < $1.key }.flatMap { language, words in
+                    words.map { WordStart($0, of: language) }
+                }
+            }
+        }
+        /// The words in the order in which they are looked for.
+        private var starts: [WordStart] = []
         /// Images and further blocks beside the text, at least so many.
         package var attachments: Int?
         /// The session asks for one of these tools.
@@ -64,13 +72,39 @@ extension TierRules.Rule {
     }
 
     private func firstWord(in text: String, _ languages: Set<String>?) -> String? {
-        guard !words.isEmpty else { return nil }
+        guard !starts.isEmpty else { return nil }
         let lowered = text.lowercased()
-        for (language, list) in words.sorted(by: { $0.key < $1.key })
-        where languages?.contains(language) != false {
-            if let word = list.first(where: { lowered.hasWord(beginningWith: $0.lowercased()) }) { return word }
+        let bytes = Array(lowered.utf8)
+        let isASCII = bytes.allSatisfy { $0 < 0x80 }
+        return starts.first { start in
+            languages?.contains(start.language) != false && start.mayBe(in: bytes, isASCII: isASCII)
+                && lowered.hasWord(beginningWith: start.lowered)
+        }?.word
+    }
+}
+
+/// The beginning of a word that makes a message demanding.
+private struct WordStart: Sendable, Equatable {
+    var language: String
+    var word: String
+    var lowered: String
+    /// The same; nil where it is not ASCII, so that one text can be written in several ways.
+    var ascii: [UInt8]?
+
+    init(_ word: String, of language: String) {
+        self.language = language
+        self.word = word
+        lowered = word.lowercased()
+        ascii = lowered.utf8.allSatisfy { $0 < 0x80 } ? Array(lowered.utf8) : nil
+    }
+
+    /// Whether it is worth looking for it character by character, which takes far longer than to see that most messages have no such bytes.
+    func mayBe(in text: [UInt8], isASCII: Bool) -> Bool {
+        guard let ascii else { return !isASCII }
+        guard let first = ascii.first, text.count >= ascii.count else { return false }
+        return (0...(text.count - ascii.count)).contains { place in
+            text[place] == first && text[place..<(place + ascii.count)].elementsEqual(ascii)
         }
-        return nil
     }
 }
 

@@ -125,11 +125,11 @@ struct ConversationState {
     private(set) var results: [ToolResultMessage] = []
 
     init(_ messages: [Message]) {
+        var lastUser: UserMessage?
         for message in messages {
             switch message {
             case .user(let user):
-                lastUserText = user.content.joinedText
-                lastUserTime = user.timestamp
+                lastUser = user
                 turn = 0
                 results = []
             case .assistant:
@@ -140,5 +140,8 @@ struct ConversationState {
             case .system: continue
             }
         }
+        guard let lastUser else { return }
+        lastUserText = lastUser.content.joinedText
+        lastUserTime = lastUser.timestamp
     }
 }
