@@ -56,7 +56,7 @@ extension AgentRuntime {
         let fallbacks = selection.fallbacks.compactMap { model -> ModelRoute? in
             guard !hasBudget || model.prices != nil, let provider = models.provider(named: model.reference.provider)
             else { return nil }
-            return ModelRoute(model: model, provider: guarded(provider, for: payer))
+            return ModelRoute(model: model, provider: guarded(provider, for: payer, early))
         }
         return ModelRoute(
             model: selection.model, provider: guarded(provider, for: payer, early), fallbacks: fallbacks)

@@ -132,4 +132,26 @@ final class StubLedger: Ledger {
             #expect(ledger.requests.count == 2 && ledger.held == 0)
         }
     }
+
+    @Test func `a hold that is too small for the call is given back, and the call takes its own`() async throws {
+        let ledger = StubLedger()
+        let harness = RuntimeHarness(turns: [StubProvider.text("Fine.")], ledger: ledger)
+        // The call of the tool has no result: its server died. One is written with the message, which makes the prompt longer.
+        let lines = [
+            #"{"type":"session","version":3,"id":"s","timestamp":"2026-01-01T00:00:00.000Z","cwd":"/"}"#,
+            #"{"type":"message","id":"00000001","parentId":null,"timestamp":"2026-01-01T00:00:01.000Z","#
+                + #""message":{"role":"user","content":"go","timestamp":1}}"#,
+            #"{"type":"message","id":"00000002","parentId":"00000001","timestamp":"2026-01-01T00:00:02.000Z","#
+                + #""message":{"role":"assistant","content":[{"type":"toolCall","id":"c","name":"look","arguments":{}}],"#
+                + #""api":"stub","provider":"stub","model":"one","stopReason":"toolUse","timestamp":2}}"#,
+        ]
+        try await harness.use { harness in
+            let text = lines.joined(separator: "\n") + "\n"
+            let session = try await harness.runtime.importSession(Array(text.utf8)).summary.id
+            let events = try await harness.run("on", in: session)
+            #expect(events.last?["run"]?["status"] == "completed")
+            #expect(ledger.requests.count == 2 && ledger.requests[0].promptTokens < ledger.requests[1].promptTokens)
+            #expect(ledger.held == 0 && ledger.charges.count == 2)
+        }
+    }
 }
