@@ -77,9 +77,13 @@ import Testing
             let file = String(decoding: try await client.send("GET", "/sessions/\(session)/export").body, as: UTF8.self)
             for entry in entries { #expect(file.contains(#""id":"\#(entry)""#), "\(entry) of \(session) is lost") }
             #expect(try await client.get("/sessions/\(session)")["activeRunId"] == .null)
+            #expect(try await client.run("Still there?", in: session).finalStatus == "completed")
             // No call is left without its result.
             let messages = try await client.get("/sessions/\(session)/context")["messages"]?.array ?? []
-            #expect(try await client.run("Still there?", in: session).finalStatus == "completed", "\(messages.count)")
+            let calls = messages.filter { $0["stopReason"] == "toolUse" }.flatMap { $0["content"]?.array ?? [] }
+                .filter { $0["type"] == "toolCall" }.compactMap { $0["id"]?.string }
+            let answered = Set(messages.compactMap { $0["toolCallId"]?.string })
+            #expect(!calls.isEmpty && calls.allSatisfy(answered.contains))
         }
         #expect(seen.count > 100)
         server.stop()

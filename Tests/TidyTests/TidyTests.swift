@@ -87,6 +87,16 @@ import Testing
         #expect(seen == Set(Self.allowed.keys))
     }
 
+    @Test func `every measurement is told to backends`() throws {
+        let source = try #require(try Self.sources("Sources").first { $0.path.hasSuffix("/Measurements.swift") })
+        let text = source.lines.joined(separator: "\n")
+        let parts = text.split(separator: "static let all", maxSplits: 1)
+        let listed = Set(try #require(parts.last).matches(of: /\w+/).map { String($0.output) })
+        let names = text.matches(of: /static let (\w+) =\s+\w+Measurement\(/).map { String($0.output.1) }
+        #expect(names.count > 20)
+        for name in names { #expect(listed.contains(name), "\(name) is not in Measurements.all") }
+    }
+
     @Test func `a file has one subject`() throws {
         for source in try Self.sources("Sources") + Self.sources("Tests") {
             #expect(source.lines.count <= 500, "\(source.path) has \(source.lines.count) lines")
