@@ -1,4 +1,5 @@
 import Foundation
+import NIOHTTP1
 import TauCore
 import TauTestKit
 import Testing
@@ -99,6 +100,18 @@ import Testing
             statuses.append(answer.status)
         }
         #expect(statuses.prefix(10).allSatisfy { $0 == 401 } && statuses.suffix(4).allSatisfy { $0 == 429 })
+    }
+
+    @Test func `a proxy is asked not to hold a stream back, whatever its configuration says`() async throws {
+        let directory = try TemporaryDirectory()
+        let server = try TauProcess(in: directory)
+        let client = APIClient(server)
+        let answer = try await client.send(
+            "POST", "/sessions/\(try await client.newSession())/runs", ["message": "Hello"],
+            headers: ["Accept": "text/event-stream"])
+        #expect(answer.headers.first(name: "X-Accel-Buffering") == "no")
+        #expect(answer.headers.first(name: "Cache-Control") == "no-cache")
+        server.stop()
     }
 
     @Test(arguments: Kind.allCases) func `no request is hidden in another one`(_ kind: Kind) async throws {
