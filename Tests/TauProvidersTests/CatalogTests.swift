@@ -146,6 +146,9 @@ struct CatalogTests {
         #expect(judged(String(repeating: "x", count: 99)) == "simple: shorter than 100 characters")
         #expect(judged(String(repeating: "x", count: 100)) == "medium: neither simple nor complex")
         #expect(judged("Please REFACTOR it") == "complex: speaks of \"refactor\"")
+        #expect(judged("Please refactor") == "complex: speaks of \"refactor\"")
+        #expect(judged("Könntest du das redesignen?") == "complex: speaks of \"redesign\"")
+        #expect(judged("Prerefactor") == "simple: shorter than 100 characters")
         #expect(judged("the software-architecture") == "complex: speaks of \"architect\"")
         #expect(judged("请重构这个模块") == "complex: speaks of \"重构\"")
         // A part of another word is none.

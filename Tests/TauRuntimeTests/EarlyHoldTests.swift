@@ -13,8 +13,6 @@ final class StubLedger: Ledger {
     }
 
     let rule = BudgetRule(scope: .user, window: .month, tokens: 100_000)
-    /// Open when a hold was asked for.
-    let asked = Gate()
     private let state = Mutex(State())
 
     /// A hold that fails all the same is taken, as after a lost answer.
@@ -26,13 +24,19 @@ final class StubLedger: Ledger {
     var used: Int { state.withLock { $0.book.accounts.values.reduce(0) { $0 + $1.usedTokens } } }
 
     func hold(_ request: HoldRequest) async throws(StoreError) -> HoldOutcome {
-        defer { asked.open() }
-        return try state.withLock { state throws(StoreError) in
+        try state.withLock { state throws(StoreError) in
             state.requests.append(request)
             let outcome = state.book.hold(request)
             if let failure = state.failure { throw failure }
             return outcome
         }
+    }
+
+    /// Returns when a hold was asked for; after a while in any case, so that who waits in vain fails.
+    func waitUntilAsked() async {
+        let deadline = ContinuousClock.now + .seconds(10)
+        while requests.isEmpty, ContinuousClock.now < deadline { await Task.yield() }
+        #expect(!requests.isEmpty)
     }
 
     func settle(_ charge: Charge) { state.withLock { $0.book.settle(charge) } }
@@ -57,8 +61,8 @@ final class StubLedger: Ledger {
             tools: StubTools(tools: [tool]), ledger: ledger)
         try await harness.use { harness in
             let session = try await harness.newSession()
-            // The message is not written before the hold is asked for: one after the other would never end.
-            harness.store.waitBeforeAppends { await ledger.asked.wait() }
+            // The message is not written before the hold is asked for.
+            harness.store.waitBeforeAppends { await ledger.waitUntilAsked() }
             let events = try await harness.run("go", in: session)
             #expect(events.last?["run"]?["status"] == "completed")
             #expect(ledger.requests.count == 2 && ledger.charges.count == 2)
@@ -102,7 +106,7 @@ final class StubLedger: Ledger {
             ledger.failHolds(with: StoreError(.unavailable, "the answer was lost"))
             // The message is written when the first hold has failed, and the call is made when holds work again.
             harness.store.waitBeforeAppends {
-                await ledger.asked.wait()
+                await ledger.waitUntilAsked()
                 ledger.failHolds(with: nil)
             }
             let events = try await harness.run("go", in: session)

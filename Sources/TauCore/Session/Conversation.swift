@@ -15,7 +15,8 @@ public struct Conversation: Sendable {
 
     /// Reads what the context has more than when it was read last; what was read before must still be its beginning.
     public mutating func read(_ context: ModelContext) {
-        messages.reserveCapacity(context.messages.count)
+        // Later it grows by itself: room for exactly what is there would be made anew at each turn.
+        if messages.isEmpty { messages.reserveCapacity(context.messages.count) }
         for item in context.messages.dropFirst(itemCount) {
             byteCount += item.json.count
             read(item)

@@ -6,32 +6,20 @@ internal import TauCore
 ///
 /// Nobody has to rely on it: where there is none, or it does not fit the call, the call takes a hold of its own.
 final class EarlyHold: Sendable {
-    private enum State {
-        case none
-        case granted(GrantedHold)
-        /// The run is over, or its first call was made.
-        case closed
-    }
-
     private let ledger: any Ledger
-    private let state = Mutex(State.none)
+    private let granted = Mutex<GrantedHold?>(nil)
 
     init(ledger: any Ledger) { self.ledger = ledger }
 
     /// Asks for the hold. Where it is refused the call asks again, and says so.
     func take(_ request: HoldRequest) async {
         guard case .granted(let tokens, let exceeded)? = try? await ledger.certainHold(request) else { return }
-        let isKept = state.withLock { state in
-            guard case .none = state else { return false }
-            state = .granted(GrantedHold(request: request, answerTokens: tokens, exceeded: exceeded))
-            return true
-        }
-        if !isKept { ledger.settle(request.charge) }
+        granted.withLock { $0 = GrantedHold(request: request, answerTokens: tokens, exceeded: exceeded) }
     }
 
     /// The hold, once, for a call that it suffices for. Where it does not it is given back.
     func claim(for request: ModelRequest, promptTokens: Int) -> GrantedHold? {
-        guard let hold = close() else { return nil }
+        guard let hold = remove() else { return nil }
         if hold.request.charge.model == request.model.reference, hold.request.promptTokens >= promptTokens {
             return hold
         }
@@ -41,14 +29,13 @@ final class EarlyHold: Sendable {
 
     /// Gives back what no call has used; the run is over.
     func release() {
-        if let hold = close() { ledger.settle(hold.request.charge) }
+        if let hold = remove() { ledger.settle(hold.request.charge) }
     }
 
-    private func close() -> GrantedHold? {
-        state.withLock { state in
-            defer { state = .closed }
-            if case .granted(let hold) = state { return hold }
-            return nil
+    private func remove() -> GrantedHold? {
+        granted.withLock { hold in
+            defer { hold = nil }
+            return hold
         }
     }
 }

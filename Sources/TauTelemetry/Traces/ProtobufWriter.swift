@@ -31,23 +31,20 @@ struct ProtobufWriter {
     }
 
     mutating func always(_ field: Int, string text: String) {
-        raw(UInt64(field << 3 | 2))
-        raw(UInt64(text.utf8.count))
+        block(field, byteCount: text.utf8.count)
         bytes.append(contentsOf: text.utf8)
     }
 
     /// Eight bytes each, as ids are written.
     mutating func identifier(_ field: Int, _ parts: UInt64...) {
-        raw(UInt64(field << 3 | 2))
-        raw(UInt64(parts.count * 8))
+        block(field, byteCount: parts.count * 8)
         for part in parts { withUnsafeBytes(of: part.bigEndian) { bytes.append(contentsOf: $0) } }
     }
 
     /// A message in its place: most are so short that their length has the one byte that is kept for it.
     mutating func message(_ field: Int, _ body: (inout ProtobufWriter) -> Void) {
-        raw(UInt64(field << 3 | 2))
-        let place = bytes.count
-        bytes.append(0)
+        block(field, byteCount: 0)
+        let place = bytes.count - 1
         body(&self)
         let count = bytes.count - place - 1
         guard count >= 0x80 else {
@@ -57,6 +54,12 @@ struct ProtobufWriter {
         var length = ProtobufWriter()
         length.raw(UInt64(count))
         bytes.replaceSubrange(place...place, with: length.bytes)
+    }
+
+    /// What stands before so many bytes.
+    private mutating func block(_ field: Int, byteCount: Int) {
+        raw(UInt64(field << 3 | 2))
+        raw(UInt64(byteCount))
     }
 
     private mutating func raw(_ value: UInt64) {

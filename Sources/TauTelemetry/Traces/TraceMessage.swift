@@ -51,8 +51,6 @@ struct TraceMessage {
 }
 
 extension FinishedSpan {
-    fileprivate var sortedAttributes: [(String, SpanAttribute)] { attributes.sorted }
-
     fileprivate var kindNumber: Int {
         switch kind {
         case .internal: 1
@@ -173,7 +171,7 @@ extension JSONWriter {
             writer.member("kind", span.kindNumber)
             writer.member("startTimeUnixNano", "\(span.start)")
             writer.member("endTimeUnixNano", "\(span.end)")
-            writer.attributes(span.sortedAttributes.map { ($0.0, AttributeValue($0.1)) })
+            writer.attributes(span.attributes.sorted.map { ($0.0, AttributeValue($0.1)) })
             writer.key("events")
             writer.array { writer in
                 for event in span.events {
