@@ -78,12 +78,16 @@ public final class PostgresServer: Sendable {
 
     /// Kills it at once, with all processes that serve connections.
     public func kill() {
+        // Frozen first: who comes meanwhile must not get a process that nobody kills.
+        let server = process.processID
+        process.send(SIGSTOP)
+        while let state = Self.state(of: server), state != "T", state != "Z" { sched_yield() }
         // They would live on until they notice, and keep the next start from happening.
-        let children = Self.children(of: process.processID)
+        let children = Self.children(of: server)
         for child in children { Glibc.kill(child, SIGKILL) }
         process.kill()
         // Until the last one is gone its memory counts as in use.
-        while children.contains(where: Self.isAlive) { sched_yield() }
+        while children.contains(where: { Self.state(of: $0).map { $0 != "Z" } ?? false }) { sched_yield() }
     }
 
     /// Starts it again on its data.
@@ -92,9 +96,12 @@ public final class PostgresServer: Sendable {
         try process.restart()
     }
 
-    private static func isAlive(_ process: pid_t) -> Bool {
-        guard let status = try? String(contentsOfFile: "/proc/\(process)/stat", encoding: .utf8) else { return false }
-        return !status.contains(") Z ")
+    /// As `/proc` has it: `R`, `S`, `T` for a frozen one, `Z` for one that has ended, …; nil where there is none.
+    private static func state(of process: pid_t) -> Character? {
+        guard process > 0, let status = try? String(contentsOfFile: "/proc/\(process)/stat", encoding: .utf8),
+            let name = status.lastIndex(of: ")")
+        else { return nil }
+        return status[name...].dropFirst(2).first
     }
 
     private static func children(of process: pid_t) -> [pid_t] {
