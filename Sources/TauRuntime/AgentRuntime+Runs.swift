@@ -138,7 +138,8 @@ extension AgentRuntime {
                     state.startedAt = state.createdAt
                 }
             }
-            async let holding: Void = take(hold, route, early)
+            let wish = begin(hold, route, early)
+            async let holding: Void = take(wish, early)
             let entries = try await append(
                 contents, to: session, at: request.parentID.map { .some($0) }, run: started)
             await holding
@@ -159,10 +160,14 @@ extension AgentRuntime {
         }
     }
 
-    /// Sets aside what the run's first call may use, unless it would have to wait for its turn anyway.
-    private func take(_ hold: HoldRequest?, _ route: ModelRoute, _ early: EarlyHold?) async {
-        guard let hold, gates.isFree(route.provider) else { return }
-        await early?.take(hold)
+    /// Asks for what the run's first call may use, unless it would have to wait for its turn anyway.
+    private func begin(_ hold: HoldRequest?, _ route: ModelRoute, _ early: EarlyHold?) -> EarlyHold.Wish? {
+        guard let hold, gates.isFree(route.provider) else { return nil }
+        return early?.begin(hold)
+    }
+
+    private func take(_ wish: EarlyHold.Wish?, _ early: EarlyHold?) async {
+        if let wish { await early?.take(wish) }
     }
 
     private func requireBudget(

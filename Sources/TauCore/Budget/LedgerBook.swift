@@ -40,6 +40,20 @@ public struct HoldRequest: Sendable {
     }
 }
 
+extension HoldRequest {
+    /// Its accounts that are beyond their budget with so much more.
+    package func exceeded(
+        in states: [String: BudgetState], adding tokens: Int = 0, nanoDollars: Int = 0
+    ) -> [BudgetAccount] {
+        accounts.filter { account in
+            let state = states[account.id] ?? BudgetState()
+            let isOver = { (limit: Int?, sum: Int) in limit.map { sum > $0 } ?? false }
+            return isOver(account.rule.tokens, state.usedTokens + state.heldTokens + tokens)
+                || isOver(account.rule.nanoDollars, state.usedNanoDollars + state.heldNanoDollars + nanoDollars)
+        }
+    }
+}
+
 /// What became of the wish for a hold.
 public enum HoldOutcome: Sendable, Equatable {
     /// The answer may have so many tokens. Budgets that only warn may be exceeded.
@@ -72,6 +86,21 @@ public struct Hold: Hashable, Sendable {
         self.expiresAt = expiresAt
         self.isExpired = isExpired
         self.charge = charge
+    }
+}
+
+extension Hold {
+    /// The hold that an answer of so many tokens needs.
+    public init(_ request: HoldRequest, answerTokens: Int) {
+        var charge = request.charge
+        charge.input = request.promptTokens
+        charge.output = answerTokens
+        charge.nanoDollars =
+            request.prices?.bound(promptTokens: request.promptTokens, answerTokens: answerTokens) ?? 0
+        charge.isEstimated = true
+        self.init(
+            id: request.id, accountIDs: request.accounts.map(\.id), tokens: charge.tokens,
+            nanoDollars: charge.nanoDollars, expiresAt: request.expiresAt, isExpired: false, charge: charge)
     }
 }
 
@@ -131,23 +160,14 @@ public struct LedgerBook: Sendable {
         switch Self.outcome(of: request, accounts) {
         case .refused(let account, let state): return .refused(account, state)
         case .granted(let answerTokens, let exceeded):
-            let tokens = request.promptTokens + answerTokens
-            let nanoDollars = request.prices?.bound(promptTokens: request.promptTokens, answerTokens: answerTokens) ?? 0
-            var charge = request.charge
-            charge.input = request.promptTokens
-            charge.output = answerTokens
-            charge.nanoDollars = nanoDollars
-            charge.isEstimated = true
-            for account in request.accounts {
-                change(account.id) { state in
-                    state.heldTokens += tokens
-                    state.heldNanoDollars += nanoDollars
+            let hold = Hold(request, answerTokens: answerTokens)
+            for account in hold.accountIDs {
+                change(account) { state in
+                    state.heldTokens += hold.tokens
+                    state.heldNanoDollars += hold.nanoDollars
                 }
             }
-            set(
-                Hold(
-                    id: request.id, accountIDs: request.accounts.map(\.id), tokens: tokens, nanoDollars: nanoDollars,
-                    expiresAt: request.expiresAt, isExpired: false, charge: charge))
+            set(hold)
             return .granted(answerTokens: answerTokens, exceeded: exceeded)
         }
     }
@@ -182,12 +202,7 @@ public struct LedgerBook: Sendable {
         }
         let tokens = request.promptTokens + answerTokens
         let nanoDollars = request.prices?.bound(promptTokens: request.promptTokens, answerTokens: answerTokens) ?? 0
-        let exceeded = request.accounts.filter { account in
-            let state = accounts[account.id] ?? BudgetState()
-            let isOver = { (limit: Int?, sum: Int) in limit.map { sum > $0 } ?? false }
-            return isOver(account.rule.tokens, state.usedTokens + state.heldTokens + tokens)
-                || isOver(account.rule.nanoDollars, state.usedNanoDollars + state.heldNanoDollars + nanoDollars)
-        }
+        let exceeded = request.exceeded(in: accounts, adding: tokens, nanoDollars: nanoDollars)
         return .granted(answerTokens: answerTokens, exceeded: exceeded)
     }
 

@@ -3,6 +3,9 @@ public protocol Ledger: Sendable {
     /// Sets aside what a call may use, in one step with finding out whether there is so much. It is durable when this returns.
     func hold(_ request: HoldRequest) async throws(StoreError) -> HoldOutcome
 
+    /// Asks for the same without waiting. Where it can it becomes durable together with what is appended to a session next.
+    func begin(_ request: HoldRequest) -> PendingHold
+
     /// Takes down what the call of that hold has used, without waiting: until it is written the hold stands for it.
     func settle(_ charge: Charge)
 
@@ -20,6 +23,23 @@ public protocol Ledger: Sendable {
 
     /// What an owner has used, in groups.
     func usage(_ query: UsageQuery) async throws(StoreError) -> [UsageGroup]
+}
+
+extension Ledger {
+    /// Asks when the outcome is awaited.
+    public func begin(_ request: HoldRequest) -> PendingHold {
+        PendingHold { () throws(StoreError) in try await hold(request) }
+    }
+}
+
+/// A hold that was asked for and may not be taken yet. The outcome must be awaited, once.
+public struct PendingHold: Sendable {
+    private let wait: @Sendable () async throws(StoreError) -> HoldOutcome
+
+    public init(_ wait: @escaping @Sendable () async throws(StoreError) -> HoldOutcome) { self.wait = wait }
+
+    /// Durable when it returns.
+    public func outcome() async throws(StoreError) -> HoldOutcome { try await wait() }
 }
 
 public struct UsageQuery: Sendable {

@@ -10,13 +10,15 @@ enum LedgerOperation: Sendable {
     /// Charges a hold in full of whose call nothing was heard.
     case expire(String)
 
-    /// The holds that must be looked at.
-    var holdID: String? {
+    /// The hold that must be looked at.
+    var holdID: String? { if case .add = self { nil } else { callID } }
+
+    /// The call that it is about.
+    var callID: String {
         switch self {
         case .hold(let request): request.id
-        case .settle(let charge): charge.id
+        case .settle(let charge), .add(let charge): charge.id
         case .expire(let id): id
-        case .add: nil
         }
     }
 
@@ -49,6 +51,8 @@ protocol LedgerBackend: Sendable {
 
 /// The ledger of one server: what comes while one transaction is under way is the next one, so that one hot account takes as many calls as
 /// there are. Whoever has waited longest takes the next ones there for all; what nobody waits for goes along, or with `serve`.
+///
+/// With a carrier they go along with what is written anyway, and here goes what is left of them.
 package final class BatchedLedger: Ledger {
     private enum Turn {
         /// Take yours, and all that wait behind it, to the book.
@@ -78,30 +82,59 @@ package final class BatchedLedger: Ledger {
     private static let maxWaiting = 100_000
 
     private let backend: any LedgerBackend
+    private let carrier: (any LedgerCarrier)?
     private let logger: Logger
     private let state = Mutex(State())
     private let recent = RecentStates()
     private let (signals, signal) = AsyncStream.makeStream(of: Void.self, bufferingPolicy: .bufferingNewest(1))
 
-    init(_ backend: any LedgerBackend, logger: Logger) {
+    init(_ backend: any LedgerBackend, carrier: (any LedgerCarrier)? = nil, logger: Logger) {
         self.backend = backend
+        self.carrier = carrier
         self.logger = logger
     }
 
     // MARK: Handing over
 
     package func hold(_ request: HoldRequest) async throws(StoreError) -> HoldOutcome {
-        guard let outcome = try await perform(.hold(request)) else { throw StoreError(.corrupt, "no outcome") }
-        if outcome.isGranted { recent.begin(request) }
-        return outcome
+        try await begin(request, isUrgent: true).outcome()
+    }
+
+    package func begin(_ request: HoldRequest) -> PendingHold { begin(request, isUrgent: false) }
+
+    private func begin(_ request: HoldRequest, isUrgent: Bool) -> PendingHold {
+        let carried = CarriedHold()
+        let isCarried =
+            carrier?.carry(LedgerRide(operation: .hold(request), isUrgent: isUrgent, end: carried.end)) ?? false
+        return PendingHold { () throws(StoreError) in
+            if isCarried, case .done(let accounts) = await carried.outcome() {
+                self.recent.begin(request)
+                self.recent.note(accounts)
+                return .granted(answerTokens: request.answerTokens, exceeded: request.exceeded(in: accounts))
+            }
+            guard let outcome = try await self.perform(.hold(request)) else { throw StoreError(.corrupt, "no outcome") }
+            if outcome.isGranted { self.recent.begin(request) }
+            return outcome
+        }
     }
 
     package func settle(_ charge: Charge) {
-        recent.end(charge)
-        takeDown(.settle(charge), charge)
+        // A hold that was not granted here may be on its way to the book, and its charge must not overtake it.
+        guard recent.end(charge) else { return takeDown(.settle(charge), charge) }
+        carry(.settle(charge), charge)
     }
 
-    package func add(_ charge: Charge) { takeDown(.add(charge), charge) }
+    package func add(_ charge: Charge) { carry(.add(charge), charge) }
+
+    private func carry(_ operation: LedgerOperation, _ charge: Charge) {
+        let ride = LedgerRide(operation: operation) { [self] outcome in
+            switch outcome {
+            case .done(let accounts): recent.note(accounts, after: [operation])
+            case .left: takeDown(operation, charge)
+            }
+        }
+        if carrier?.carry(ride) != true { takeDown(operation, charge) }
+    }
 
     private func takeDown(_ operation: LedgerOperation, _ charge: Charge) {
         let isTaken = state.withLock { state -> Bool in
@@ -119,14 +152,18 @@ package final class BatchedLedger: Ledger {
             metadata: ["call": "\(charge.id)", "tokens": "\(charge.tokens)", "nanoDollars": "\(charge.nanoDollars)"])
     }
 
-    package func flush() async throws(StoreError) { _ = try await perform(nil) }
+    package func flush() async throws(StoreError) {
+        // What cannot be carried is written here, and its failure told.
+        try? await carrier?.flushRides()
+        _ = try await perform(nil)
+    }
 
     /// Writes what nobody waits for, soon after it has come, until the task is cancelled. Mostly a hold comes before, and takes it along.
     package func serve() async {
         for await _ in signals {
             do { try await Task.sleep(for: Self.settlingDelay) } catch { return }
             // What could not be written is said in the log, and tried again with what comes next.
-            do throws(StoreError) { try await flush() } catch { continue }
+            do throws(StoreError) { _ = try await perform(nil) } catch { continue }
         }
     }
 

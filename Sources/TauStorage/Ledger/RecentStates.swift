@@ -26,13 +26,15 @@ final class RecentStates: Sendable {
     /// A call has got its hold.
     func begin(_ call: HoldRequest) { state.withLock { $0.calls[call.id] = call.accounts.map(\.id) } }
 
-    /// A call is over, and its charge is going to be written.
-    func end(_ charge: Charge) {
+    /// A call is over, and its charge is going to be written. False where it has got no hold here.
+    func end(_ charge: Charge) -> Bool {
         state.withLock { state in
-            for account in state.calls[charge.id] ?? [] {
+            guard let accounts = state.calls[charge.id] else { return false }
+            for account in accounts {
                 state.unwritten[account, default: BudgetState()].usedTokens += charge.tokens
                 state.unwritten[account, default: BudgetState()].usedNanoDollars += charge.nanoDollars
             }
+            return true
         }
     }
 

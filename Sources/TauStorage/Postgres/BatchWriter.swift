@@ -4,12 +4,12 @@ internal import TauCore
 internal import TauPostgres
 internal import TauSystem
 
-/// Writes the appends of all sessions, and the states of runs, in batches: what comes while one is under way is the next. An append
-/// returns once its batch is committed.
+/// Writes the appends of all sessions, the states of runs and what the ledger can have carried, in batches: what comes while one is under
+/// way is the next. An append returns once its batch is committed.
 ///
 /// Each connection has a thread of its own. Where one is busy and much waits, the next one takes a part; a session is never on two.
 /// They end with `close`.
-final class BatchWriter: Sendable {
+final class BatchWriter: LedgerCarrier {
     typealias Outcome = Result<Void, StoreError>
 
     private struct Waiting {
@@ -23,6 +23,9 @@ final class BatchWriter: Sendable {
         var firstAppendAt = 0
         /// The latest state of each run that is not written yet.
         var notes: [RunID: RunRecord] = [:]
+        /// Operations of the ledger that go with the next batch, and since when the first of them waits.
+        var rides: [LedgerRide] = []
+        var firstRideAt: Int?
         /// Who waits for all that was noted before.
         var noteWaiters: [CheckedContinuation<Outcome, Never>] = []
         /// Sessions whose batch is under way.
@@ -120,6 +123,21 @@ final class BatchWriter: Sendable {
         if isFirst { signals[0].wake() }
     }
 
+    func carry(_ ride: LedgerRide) -> Bool {
+        let (isTaken, wakes) = state.withLock { state in
+            guard !state.isClosed, state.rides.count < limits.maxWaiting else { return (false, false) }
+            state.rides.append(ride)
+            let wakes = !state.isWorking[0] && (ride.isUrgent || state.firstRideAt == nil)
+            // One that is urgent counts as if it had waited.
+            state.firstRideAt = ride.isUrgent ? 0 : state.firstRideAt ?? monotonicMilliseconds()
+            return (true, wakes)
+        }
+        if wakes { signals[0].wake() }
+        return isTaken
+    }
+
+    func flushRides() async throws(StoreError) { try await flushNotes() }
+
     /// Returns when everything that was noted before is written.
     func flushNotes() async throws(StoreError) {
         let outcome: Outcome = await withCheckedContinuation { continuation in
@@ -152,7 +170,10 @@ final class BatchWriter: Sendable {
     private struct Batch {
         var appends: [Waiting] = []
         var notes: [RunRecord] = []
+        var rides: [LedgerRide] = []
         var noteWaiters: [CheckedContinuation<Outcome, Never>] = []
+
+        var isEmpty: Bool { appends.isEmpty && notes.isEmpty && rides.isEmpty && noteWaiters.isEmpty }
     }
 
     private enum Next {
@@ -163,16 +184,15 @@ final class BatchWriter: Sendable {
     }
 
     private func work(_ index: Int) {
-        var link: PostgresLink?
+        var connection = BatchConnection(configuration, runs: runs)
         while true {
             switch next(index) {
-            case .batch(let batch): write(batch, &link)
+            case .batch(let batch): write(batch, &connection)
             case .wait(let milliseconds):
                 // Who appends one entry after the other comes back at once; a further thread is not needed so soon.
                 signals[index].wait(
                     milliseconds: milliseconds, lookingMicroseconds: index == 0 ? limits.lookingMicroseconds : 0)
             case .end:
-                link = nil
                 let enders = state.withLock { state in
                     state.threads -= 1
                     return state.threads == 0 ? state.enders : []
@@ -192,18 +212,20 @@ final class BatchWriter: Sendable {
     }
 
     private func next(_ index: Int, _ state: inout State) -> Next {
-        // Only the first one takes the states of runs: they stay in their order.
+        // Only the first one takes the states of runs, which stay in their order, and the ledger, whose accounts it has locked then.
         guard index == 0 else {
             if state.isClosed { return .end }
             guard state.appends.count > index * limits.appendsPerConnection else { return .wait(nil) }
             let batch = takeBatch(&state, withNotes: false)
             return batch.appends.isEmpty ? .wait(nil) : .batch(batch)
         }
-        let age = state.firstNoteAt.map { monotonicMilliseconds() - $0 }
-        let isNoteDue = !state.noteWaiters.isEmpty || age.map { $0 >= limits.noteMilliseconds } ?? false
-        guard !state.appends.isEmpty || isNoteDue || (state.isClosed && !state.notes.isEmpty) else {
+        let first = [state.firstNoteAt, state.firstRideAt].compactMap(\.self).min()
+        let rest = first.map { $0 + limits.noteMilliseconds - monotonicMilliseconds() }
+        let isNoteDue = !state.noteWaiters.isEmpty || rest.map { $0 <= 0 } ?? false
+        let isClosing = state.isClosed && !(state.notes.isEmpty && state.rides.isEmpty)
+        guard !state.appends.isEmpty || isNoteDue || isClosing else {
             if state.isClosed { return .end }
-            return .wait(age.map { max(1, limits.noteMilliseconds - $0) })
+            return .wait(rest)
         }
         if !isNoteDue, !state.isClosed, state.appends.count < limits.maxEntries {
             let rest = limits.maxDelayMilliseconds - (monotonicMilliseconds() - state.firstAppendAt)
@@ -211,8 +233,7 @@ final class BatchWriter: Sendable {
         }
         let batch = takeBatch(&state, withNotes: true)
         // All that waits is for sessions that are under way; their end wakes this thread.
-        if batch.appends.isEmpty, batch.notes.isEmpty, batch.noteWaiters.isEmpty { return .wait(nil) }
-        return .batch(batch)
+        return batch.isEmpty ? .wait(nil) : .batch(batch)
     }
 
     /// What fits into one batch, in the order in which it came. A session's second append waits for its first.
@@ -220,10 +241,13 @@ final class BatchWriter: Sendable {
         var batch = Batch()
         if withNotes {
             batch.notes = Array(state.notes.values)
-            batch.noteWaiters = state.noteWaiters
             state.notes.removeAll(keepingCapacity: true)
-            state.noteWaiters = []
             state.firstNoteAt = nil
+            batch.rides = takeRides(&state)
+            if state.rides.isEmpty {
+                batch.noteWaiters = state.noteWaiters
+                state.noteWaiters = []
+            }
         }
         var entries = 0
         var bytes = 0
@@ -250,9 +274,30 @@ final class BatchWriter: Sendable {
         return batch
     }
 
-    private func write(_ batch: Batch, _ link: inout PostgresLink?) {
+    /// As many as one statement takes, and of one call one thing after the other.
+    private func takeRides(_ state: inout State) -> [LedgerRide] {
+        var calls: Set<String> = []
+        var left: [LedgerRide] = []
+        var taken: [LedgerRide] = []
+        for ride in state.rides {
+            if taken.count < Self.ridesPerBatch, calls.insert(ride.operation.callID).inserted {
+                taken.append(ride)
+            } else {
+                left.append(ride)
+            }
+        }
+        state.rides = left
+        state.firstRideAt = left.isEmpty ? nil : 0
+        return taken
+    }
+
+    private static let ridesPerBatch = 500
+    /// Batches with which an operation is tried while others are at its accounts, unless somebody waits for all of them.
+    private static let maxTries = 3
+
+    private func write(_ batch: Batch, _ connection: inout BatchConnection) {
         let start = ContinuousClock.now
-        let outcomes = outcomes(of: batch, &link)
+        let outcomes = outcomes(of: batch, &connection)
         Measurements.flushDuration.observe(since: start)
         if !batch.appends.isEmpty { Measurements.batchSize.observe(Double(batch.appends.count)) }
         let thread = state.withLock { state in
@@ -268,7 +313,21 @@ final class BatchWriter: Sendable {
             if case .failure = outcome { state.withLock { $0.counts.failures += 1 } }
             waiting.continuation.resume(returning: outcome)
         }
+        end(batch.rides, outcomes.ledger, maxTries: batch.noteWaiters.isEmpty ? Self.maxTries : 1)
         for waiter in batch.noteWaiters { waiter.resume(returning: outcomes.notes) }
+    }
+
+    private func end(_ rides: [LedgerRide], _ answer: LedgerBatch.Answer?, maxTries: Int) {
+        for var ride in rides {
+            if let answer, answer.done.contains(ride.operation.callID) {
+                ride.end(.done(answer.accounts))
+                continue
+            }
+            ride.tries += 1
+            // Where all accounts were free there is no room, which another try does not change.
+            let isTriedAgain = answer.map { $0.lacks(ride.operation) && ride.tries < maxTries } ?? false
+            if !isTriedAgain || !carry(ride) { ride.end(.left) }
+        }
     }
 
     private func failWaiting(_ error: StoreError) {
@@ -290,87 +349,17 @@ final class BatchWriter: Sendable {
 
     private static let retryMilliseconds = 1000
 
-    private func outcomes(of batch: Batch, _ link: inout PostgresLink?) -> (appends: [Outcome], notes: Outcome) {
+    private func outcomes(of batch: Batch, _ connection: inout BatchConnection) -> BatchConnection.Outcomes {
         do throws(PostgresError) {
-            return try exchange(batch, &link)
+            return try connection.write(
+                batch.appends.map(\.append), notes: batch.notes, ledger: batch.rides.map(\.operation))
         } catch {
             // What is lost with the connection may have been committed: nobody can tell.
             let failure = StoreError(error)
             // Without a connection those behind it would wait for the same, one batch after the other.
             if error.code == .unavailable { failWaiting(failure) }
-            return (batch.appends.map { _ in .failure(failure) }, .failure(failure))
+            return BatchConnection.Outcomes(
+                appends: batch.appends.map { _ in .failure(failure) }, notes: .failure(failure))
         }
-    }
-
-    private func exchange(
-        _ batch: Batch, _ link: inout PostgresLink?
-    ) throws(PostgresError) -> (appends: [Outcome], notes: Outcome) {
-        let appends = batch.appends.map(\.append)
-        var statements: [PostgresStatement] = []
-        if !appends.isEmpty { statements.append(AppendBatch.statement(appends, runs)) }
-        let notes = batch.notes.isEmpty ? nil : runs.statement(batch.notes)
-        if let notes { statements.append(notes) }
-        guard !statements.isEmpty else { return ([], .success(())) }
-        let results = try send(statements, isAtomic: true, &link)
-        if let failure = results.lazy.compactMap(\.failure).first {
-            guard failure.state != nil, !failure.endsConnection else { throw failure }
-            return try isolate(appends, notes, &link)
-        }
-        let made = appends.isEmpty ? [] : try AppendBatch.made(try results[0].get())
-        return (appends.indices.map { made.contains($0) ? .success(()) : Self.refused }, .success(()))
-    }
-
-    /// One of them is bad: each goes alone, so that the others are not touched by it.
-    private func isolate(
-        _ appends: [SessionAppend], _ notes: PostgresStatement?, _ link: inout PostgresLink?
-    ) throws(PostgresError) -> (appends: [Outcome], notes: Outcome) {
-        let statements = appends.map { AppendBatch.statement([$0], runs) } + (notes.map { [$0] } ?? [])
-        let results = try send(statements, isAtomic: false, &link)
-        let outcomes = results.prefix(appends.count).map { result -> Outcome in
-            do throws(PostgresError) {
-                return try AppendBatch.made(try result.get()).isEmpty ? Self.refused : .success(())
-            } catch {
-                return .failure(StoreError(error))
-            }
-        }
-        let noted = notes == nil ? nil : results.last?.failure
-        return (outcomes, noted.map { .failure(StoreError($0)) } ?? .success(()))
-    }
-
-    private static let refused = Outcome.failure(
-        StoreError(.conflict, "the session's last entry is not the expected one, or another server has its lease"))
-
-    private func connect() throws(PostgresError) -> PostgresLink {
-        var link = try PostgresLink.connect(configuration) { _ in }
-        // Without them each execution is planned for the tables as they are.
-        guard configuration.preparesStatements else { return link }
-        for result in try link.run(AppendBatch.planning, isAtomic: true) { _ = try result.get() }
-        return link
-    }
-
-    /// Sends on a connection that is made if there is none, and once more on a new one where nothing was sent.
-    private func send(
-        _ statements: [PostgresStatement], isAtomic: Bool, _ link: inout PostgresLink?
-    ) throws(PostgresError) -> [Result<PostgresResult, PostgresError>] {
-        for _ in 0..<2 {
-            if link == nil { link = try connect() }
-            do throws(PostgresError) {
-                guard let results = try link?.run(statements, isAtomic: isAtomic) else { break }
-                if (link?.isSpent ?? true) || results.contains(where: { $0.failure?.endsConnection == true }) {
-                    link = nil
-                }
-                return results
-            } catch {
-                link = nil
-                guard error.code == .connectionLost(wasSent: false) else { throw error }
-            }
-        }
-        throw PostgresError(.connectionLost(wasSent: false), "the connection breaks as soon as it is made")
-    }
-}
-
-extension Result {
-    fileprivate var failure: Failure? {
-        if case .failure(let error) = self { error } else { nil }
     }
 }

@@ -23,22 +23,18 @@ struct PostgresLedger: LedgerBackend {
         }
     }
 
-    private static func names(_ names: some Sequence<String>) -> PostgresValue {
-        .texts(names.map { EntryRows.text($0) })
-    }
-
     // MARK: Loading
 
     /// Locks the accounts, and only then looks at the holds, because others may have settled or expired them meanwhile. Which accounts a
     /// hold has never changes.
     private static func reading(_ operations: [LedgerOperation]) -> [PostgresStatement] {
-        let ids = names(operations.compactMap(\.holdID))
+        let ids = PostgresValue.names(operations.compactMap(\.holdID))
         let locking = PostgresStatement(
             """
             SELECT \(stateColumns) FROM budget_accounts WHERE id IN (
                 SELECT unnest($1::text[]) UNION SELECT unnest(accounts) FROM budget_holds WHERE id = ANY($2::text[]))
             ORDER BY id FOR UPDATE
-            """, [names(wanted(operations)), ids])
+            """, [.names(wanted(operations)), ids])
         let holds = PostgresStatement(
             """
             SELECT id, array_to_json(accounts)::text, tokens, nano, expires_at, is_expired, charge FROM budget_holds
@@ -66,7 +62,7 @@ struct PostgresLedger: LedgerBackend {
             try await connection.query("ROLLBACK AND CHAIN")
             try await connection.query(
                 "INSERT INTO budget_accounts (id) SELECT id FROM unnest($1::text[]) AS new(id) ORDER BY id ON CONFLICT DO NOTHING",
-                names(missing))
+                .names(missing))
             try await connection.query("COMMIT AND CHAIN")
             var answers: [PostgresResult] = []
             for statement in reading(operations) { answers.append(try await connection.query(statement)) }
@@ -111,15 +107,13 @@ struct PostgresLedger: LedgerBackend {
         let gone = book.changedHolds.filter { book.holds[$0] == nil }
         if !gone.isEmpty {
             statements.append(
-                PostgresStatement("DELETE FROM budget_holds WHERE id = ANY($1::text[])", [names(gone)]))
+                PostgresStatement("DELETE FROM budget_holds WHERE id = ANY($1::text[])", [.names(gone)]))
         }
         let kept = book.changedHolds.compactMap { book.holds[$0] }
         if !kept.isEmpty { statements.append(put(kept)) }
-        if !book.charges.isEmpty { statements.append(charge(book.charges)) }
+        if !book.charges.isEmpty { statements.append(ChargeRows.statement(book.charges)) }
         return statements
     }
-
-    private static func integers(_ values: [Int]) -> PostgresValue { .integers(values.map { Int64($0) }) }
 
     private static func accounts(_ book: LedgerBook) -> PostgresStatement {
         let changed = book.changedAccounts.sorted()
@@ -133,8 +127,8 @@ struct PostgresLedger: LedgerBackend {
             WHERE account.id = new.id
             """,
             [
-                names(changed), integers(states.map(\.usedTokens)), integers(states.map(\.heldTokens)),
-                integers(states.map(\.usedNanoDollars)), integers(states.map(\.heldNanoDollars)),
+                .names(changed), .numbers(states.map(\.usedTokens)), .numbers(states.map(\.heldTokens)),
+                .numbers(states.map(\.usedNanoDollars)), .numbers(states.map(\.heldNanoDollars)),
             ])
     }
 
@@ -149,37 +143,10 @@ struct PostgresLedger: LedgerBackend {
             ON CONFLICT (id) DO UPDATE SET is_expired = excluded.is_expired
             """,
             [
-                names(holds.map(\.id)), names(holds.map { StoredNames.text($0.accountIDs) }),
-                integers(holds.map(\.tokens)), integers(holds.map(\.nanoDollars)),
-                .integers(holds.map(\.expiresAt.milliseconds)), integers(holds.map { $0.isExpired ? 1 : 0 }),
-                names(holds.map(\.charge.stored)),
-            ])
-    }
-
-    private static func charge(_ charges: [Charge]) -> PostgresStatement {
-        // A statement writes a row once.
-        let latest = Dictionary(charges.map { ($0.id, $0) }) { _, later in later }.values
-        return PostgresStatement(
-            """
-            INSERT INTO charges (id, at, tenant, user_id, key_id, session, model, input, output, cache_read,
-                cache_write, nano, is_estimated)
-            SELECT id, at, tenant, user_id, key_id, session, model, input, output, cache_read, cache_write, nano,
-                is_estimated = 1
-            FROM unnest($1::text[], $2::int8[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[],
-                $8::int8[], $9::int8[], $10::int8[], $11::int8[], $12::int8[], $13::int8[])
-                AS new(id, at, tenant, user_id, key_id, session, model, input, output, cache_read, cache_write, nano,
-                    is_estimated)
-            ON CONFLICT (id) DO UPDATE SET input = excluded.input, output = excluded.output,
-                cache_read = excluded.cache_read, cache_write = excluded.cache_write, nano = excluded.nano,
-                is_estimated = excluded.is_estimated
-            """,
-            [
-                names(latest.map(\.id)), .integers(latest.map(\.time.milliseconds)),
-                names(latest.map(\.owner.tenantID)), names(latest.map(\.owner.userID)),
-                .texts(latest.map { $0.keyID.map { EntryRows.text($0) } }), names(latest.map(\.sessionID.rawValue)),
-                names(latest.map(\.model.description)), integers(latest.map(\.input)), integers(latest.map(\.output)),
-                integers(latest.map(\.cacheRead)), integers(latest.map(\.cacheWrite)),
-                integers(latest.map(\.nanoDollars)), integers(latest.map { $0.isEstimated ? 1 : 0 }),
+                .names(holds.map(\.id)), .names(holds.map { StoredNames.text($0.accountIDs) }),
+                .numbers(holds.map(\.tokens)), .numbers(holds.map(\.nanoDollars)),
+                .integers(holds.map(\.expiresAt.milliseconds)), .numbers(holds.map { $0.isExpired ? 1 : 0 }),
+                .names(holds.map(\.charge.stored)),
             ])
     }
 
@@ -200,7 +167,7 @@ struct PostgresLedger: LedgerBackend {
 
     func states(of accounts: [String]) async throws(StoreError) -> [String: BudgetState] {
         let statement = PostgresStatement(
-            "SELECT \(Self.stateColumns) FROM budget_accounts WHERE id = ANY($1::text[])", [Self.names(accounts)])
+            "SELECT \(Self.stateColumns) FROM budget_accounts WHERE id = ANY($1::text[])", [.names(accounts)])
         return try await storing { () throws(PostgresError) in
             try Self.states(try await pool.query(statement, isRepeatable: true))
         }

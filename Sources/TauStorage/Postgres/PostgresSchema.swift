@@ -12,6 +12,7 @@ package enum PostgresSchema {
         Step(version: 2, name: "users and keys", statements: second),
         Step(version: 3, name: "budgets and ledger", statements: third),
         Step(version: 4, name: "idempotency keys", statements: fourth),
+        Step(version: 5, name: "ledger along with appends", statements: [LedgerBatch.function]),
     ]
 
     /// Times are milliseconds since 1970, as in session files; `expires_at` and the like are the database's own.

@@ -56,7 +56,7 @@ package final class PostgresStorage: Sendable {
             settings: settings, pool: pool, servers: servers, sessions: sessions, messages: messages, logger: logger)
         accounts = PostgresAccounts(pool: pool)
         idempotency = PostgresIdempotency(pool: pool, servers: servers)
-        ledger = BatchedLedger(PostgresLedger(pool: pool), logger: logger)
+        ledger = BatchedLedger(PostgresLedger(pool: pool), carrier: writer, logger: logger)
         runs = PostgresRunStore(pool: pool, writer: writer, servers: servers)
     }
 
