@@ -1,5 +1,6 @@
 internal import Hummingbird
 internal import Logging
+internal import NIOCore
 internal import TauCore
 
 /// What belongs to one request on its way through the middleware.
@@ -15,10 +16,13 @@ struct EdgeContext: RequestContext {
     var attempt: RequestAttempt?
     /// The caller's id of the request, or one of ours.
     var requestID = ""
-    /// The address that the connection comes from.
+    /// The connection.
+    let channel: any Channel
+    /// The address that it comes from.
     let peer: String?
 
     init(source: ApplicationRequestContextSource) {
+        channel = source.channel
         peer = source.channel.remoteAddress?.ipAddress
         coreContext = CoreRequestContextStorage(source: source)
     }

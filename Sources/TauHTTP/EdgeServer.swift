@@ -35,7 +35,7 @@ package struct EdgeServer: Service {
         let slow = SlowClientHandler.Limits(
             headSeconds: Int64(configuration.headSeconds), idleSeconds: Int64(configuration.idleSeconds))
         let http = HTTP1Channel.Configuration(
-            additionalChannelHandlers: [SlowClientHandler(limits: slow)],
+            additionalChannelHandlers: [SlowClientHandler(limits: slow), ClientPresence()],
             httpDecoderConfiguration: .init(
                 maxHeaderFieldSize: configuration.maxHeadBytes, maxHeaderListSize: configuration.maxHeadBytes,
                 maxHeaderFieldCount: configuration.maxHeadFields))

@@ -8,8 +8,9 @@ import Testing
 /// Requests with an idempotency key are carried out once: however often they are sent, on whichever server, and whoever dies.
 @Suite(.ownThreads, .timeLimit(.minutes(5))) struct IdempotencyTests {
     private static func users(_ client: APIClient, _ session: String) async throws -> [JSONValue] {
-        let entries = try await client.get("/sessions/\(session)/entries?limit=200")["data"]?.array ?? []
-        return entries.filter { $0["message"]?["role"] == "user" }
+        let answer = try await client.send("GET", "/sessions/\(session)/entries?limit=200")
+        #expect(answer.status == 200, "\(answer.json)")
+        return (answer.json["data"]?.array ?? []).filter { $0["message"]?["role"] == "user" }
     }
 
     @Test func `a hundred tries at once make one run, and another body is refused`() async throws {
@@ -215,8 +216,9 @@ import Testing
             let run = try #require(message.run)
             let users = try await Self.users(client, message.session)
             #expect(users.count == 1, "\(message.text): \(users.count) messages")
-            let runs = try await client.get("/sessions/\(message.session)/runs")["data"]?.array ?? []
-            #expect(runs.map { $0["id"]?.string } == [run], "\(message.text)")
+            let listed = try await client.send("GET", "/sessions/\(message.session)/runs")
+            let runs = listed.json["data"]?.array ?? []
+            #expect(listed.status == 200 && runs.map { $0["id"]?.string } == [run], "\(message.text): \(listed.json)")
             let again = try await client.send(
                 "POST", "/sessions/\(message.session)/runs", ["message": .string(message.text)],
                 headers: ["Idempotency-Key": message.text])

@@ -30,6 +30,22 @@ final class RawConnection {
         _ = Glibc.send(descriptor, bytes, bytes.count, Int32(MSG_NOSIGNAL))
     }
 
+    /// Says that nothing more will be sent.
+    func finishSending() { shutdown(descriptor, Int32(SHUT_WR)) }
+
+    /// Everything up to and with a text; nil where it does not come.
+    func read(to end: String) -> String? {
+        var bytes: [UInt8] = []
+        var byte: UInt8 = 0
+        while recv(descriptor, &byte, 1, 0) == 1 {
+            bytes.append(byte)
+            if byte == end.utf8.last, bytes.suffix(end.utf8.count).elementsEqual(end.utf8) {
+                return String(decoding: bytes, as: UTF8.self)
+            }
+        }
+        return nil
+    }
+
     /// Everything up to the end of the connection; nil where it does not end.
     func readToEnd() -> String? {
         var bytes: [UInt8] = []

@@ -43,7 +43,7 @@ public final class PostgresServer: Sendable {
             try prepare(directory)
             let options = [
                 "listen_addresses=127.0.0.1", "port=\(port)", "unix_socket_directories=\(directory)", "fsync=off",
-                "max_connections=50",
+                "max_connections=200",
             ]
             return ["-D", directory + "/data"] + (options + settings).flatMap { ["-c", $0] }
         }

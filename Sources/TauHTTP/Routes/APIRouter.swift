@@ -60,7 +60,7 @@ struct APIRouter {
             var request = request
             let body = try await request.boundedBody(upTo: maxBytes ?? configuration.maxBodyBytes)
             let answer = try await once(request, context, body, isSecret: isSecret, handler)
-            return try await response(to: request, context, answer)
+            return try await response(context, answer)
         }
     }
 
@@ -92,7 +92,7 @@ struct APIRouter {
     }
 
     private func response(
-        to request: Request, _ context: EdgeContext, _ answer: IdempotentRequests.Answer
+        _ context: EdgeContext, _ answer: IdempotentRequests.Answer
     ) async throws -> Response {
         switch answer {
         case .response(let status, let location, let bytes):
@@ -101,7 +101,7 @@ struct APIRouter {
             return response
         case .events(let id):
             return try await RunEventStream.response(
-                to: request, context, run: id, of: runtime, heartbeat: configuration.heartbeat)
+                to: context, run: id, of: runtime, heartbeat: configuration.heartbeat)
         }
     }
 }

@@ -78,7 +78,7 @@ struct RunRoutes: Sendable {
             throw Problem(.badRequest, "Last-Event-ID must be the id of an event of this run.")
         }
         return try await RunEventStream.response(
-            to: request, context, run: id, of: runtime, after: number, heartbeat: configuration.heartbeat, isLate: true)
+            to: context, run: id, of: runtime, after: number, heartbeat: configuration.heartbeat, isLate: true)
     }
 
     func cancel(_ request: Request, _ context: EdgeContext, _ body: ByteBuffer) async throws

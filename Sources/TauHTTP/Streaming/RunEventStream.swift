@@ -20,21 +20,20 @@ struct RunEventStream {
     let place: StreamPlaces.Place
 
     /// The answer. The client may go away at any time; the run does not notice.
-    func response(to request: Request) -> Response {
+    func response(on channel: any Channel) -> Response {
         Response(
             status: .ok,
             headers: [
                 .contentType: "text/event-stream", .cacheControl: "no-cache",
                 // nginx would hold the whole stream back otherwise.
                 .accelBuffering: "no",
-                // Noticing that the client went away uses the connection up.
-                .connection: "close",
             ],
             body: ResponseBody { writer in
                 defer { withExtendedLifetime(place) {} }
-                // Safe: only the one task that consumes the request below uses the copy, and it ends before this closure does.
-                nonisolated(unsafe) var writer = writer
-                try await request.body.consumeWithCancellationOnInboundClose { _ in
+                // Safe: only the one task below uses the copy, and it ends before this closure does.
+                nonisolated(unsafe) let copy = writer
+                try await ClientPresence.require(on: channel) {
+                    var writer = copy
                     try await send(to: &writer)
                 }
                 try await writer.finish(nil)
@@ -82,7 +81,7 @@ struct RunEventStream {
 
     /// The events of a run after one of them. Where they are forgotten, or are another server's: its state, and the end.
     static func response(
-        to request: Request, _ context: EdgeContext, run id: RunID, of runtime: AgentRuntime, after number: Int = 0,
+        to context: EdgeContext, run id: RunID, of runtime: AgentRuntime, after number: Int = 0,
         heartbeat: Duration, isLate: Bool = false
     ) async throws -> Response {
         let known = Result { () throws(RuntimeError) in try runtime.run(id) }
@@ -93,7 +92,7 @@ struct RunEventStream {
         return RunEventStream(
             run: run, lastNumber: number, heartbeat: heartbeat, isLate: isLate, isAllowed: context.isStillAllowed,
             place: try context.streams.take(for: try context.requirePrincipal().owner)
-        ).response(to: request)
+        ).response(on: context.channel)
     }
 
     private static func ending(_ run: Run, number: Int) -> Response {
