@@ -28,7 +28,7 @@ package func tracedQuestion<Value, Failure: Error>(
 ) async throws(Failure) -> Value {
     guard ServiceContext.current?.trace != nil else { return try await body() }
     return try await traced(system, kind: .client) { span throws(Failure) in
-        if span.isRecording { span.attributes["db.system.name"] = system }
+        if span.isRecording { span.add([.name("db.system.name", system)]) }
         return try await body()
     }
 }

@@ -38,12 +38,12 @@ struct RequestIdentityMiddleware: RouterMiddleware {
     private func describe(_ span: any Span, _ request: Request, _ context: EdgeContext, _ response: Response) {
         let route = context.endpointPath ?? Measurements.other
         span.operationName = "\(method(of: request)) \(route)"
-        var attributes = span.attributes
-        attributes["http.request.method"] = method(of: request)
-        attributes["http.route"] = route
-        attributes["http.response.status_code"] = Int(response.status.code)
-        attributes["tau.request.id"] = context.requestID
-        span.attributes = attributes
+        span.add([
+            .name("http.request.method", method(of: request)), .name("http.route", route),
+            .integer("http.response.status_code", Int(response.status.code)),
+            // A caller's own id may be anything.
+            .text("tau.request.id", context.requestID),
+        ])
         if response.status.code >= 500 { span.setStatus(SpanStatus(code: .error)) }
     }
 

@@ -21,32 +21,35 @@ struct ModelTurn {
     private func describe(
         _ span: any Span, _ request: ModelRequest, _ answer: AssistantMessage, _ failure: ProviderError?
     ) {
-        var attributes = span.attributes
-        attributes[SpanName.operation] = "chat"
-        attributes[SpanName.provider] = answer.model.provider
-        attributes[SpanName.requestModel] = answer.model.id
-        attributes[SpanName.conversation] = context.session.id.rawValue
-        attributes[SpanName.maxTokens] = request.maxOutputTokens
-        attributes[SpanName.responseID] = answer.responseID
-        attributes[SpanName.finishReasons] = [answer.stopReason.rawValue]
-        // Here, other than in sessions, the input has all of it.
-        attributes[SpanName.inputTokens] = answer.usage.input + answer.usage.cacheRead + answer.usage.cacheWrite
-        attributes[SpanName.outputTokens] = answer.usage.output
-        attributes[SpanName.cacheReadTokens] = answer.usage.cacheRead
-        attributes[SpanName.cacheWriteTokens] = answer.usage.cacheWrite
+        var attributes: [TraceAttribute] = [
+            .name(SpanName.operation, "chat"), .name(SpanName.provider, answer.model.provider),
+            .name(SpanName.requestModel, answer.model.id),
+            .text(SpanName.conversation, context.session.id.rawValue),
+            .names(SpanName.finishReasons, [answer.stopReason.rawValue]),
+            // Here, other than in sessions, the input has all of it.
+            .integer(SpanName.inputTokens, answer.usage.input + answer.usage.cacheRead + answer.usage.cacheWrite),
+            .integer(SpanName.outputTokens, answer.usage.output),
+            .integer(SpanName.cacheReadTokens, answer.usage.cacheRead),
+            .integer(SpanName.cacheWriteTokens, answer.usage.cacheWrite),
+        ]
+        if let maxTokens = request.maxOutputTokens { attributes.append(.integer(SpanName.maxTokens, maxTokens)) }
+        if let id = answer.responseID { attributes.append(.text(SpanName.responseID, id)) }
         if context.limits.tracesContent {
             let maxBytes = context.limits.maxTracedContentBytes
             if let systemPrompt = request.systemPrompt {
-                attributes[SpanName.systemPrompt] = TracedContent.json(ofSystemPrompt: systemPrompt, maxBytes: maxBytes)
+                attributes.append(
+                    .text(SpanName.systemPrompt, TracedContent.json(ofSystemPrompt: systemPrompt, maxBytes: maxBytes)))
             }
-            attributes[SpanName.inputMessages] = TracedContent.json(of: request.messages, maxBytes: maxBytes)
-            attributes[SpanName.outputMessages] = TracedContent.json(of: [.assistant(answer)], maxBytes: maxBytes)
+            attributes += [
+                .text(SpanName.inputMessages, TracedContent.json(of: request.messages, maxBytes: maxBytes)),
+                .text(SpanName.outputMessages, TracedContent.json(of: [.assistant(answer)], maxBytes: maxBytes)),
+            ]
         }
         if let failure {
-            attributes[SpanName.errorType] = failure.code.rawValue
+            attributes.append(.name(SpanName.errorType, failure.code.rawValue))
             span.setStatus(SpanStatus(code: .error, message: failure.message))
         }
-        span.attributes = attributes
+        span.add(attributes)
     }
 
     private func call(_ request: ModelRequest) async -> (answer: AssistantMessage, failure: ProviderError?) {

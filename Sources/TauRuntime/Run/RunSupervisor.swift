@@ -118,27 +118,26 @@ public final class RunSupervisor: Service {
         await traced("invoke_agent tau", in: job.context.origin) { span in
             let (run, session) = (job.context.run, job.context.session)
             if span.isRecording {
-                var attributes = span.attributes
-                attributes[SpanName.operation] = "invoke_agent"
-                attributes[SpanName.agent] = "tau"
-                attributes[SpanName.conversation] = session.id.rawValue
-                attributes[SpanName.requestModel] = job.context.route.model.reference.id
-                attributes[SpanName.run] = run.id.rawValue
-                attributes[SpanName.user] = "\(session.owner.tenantID)/\(session.owner.userID)"
-                span.attributes = attributes
+                span.add([
+                    .name(SpanName.operation, "invoke_agent"), .name(SpanName.agent, "tau"),
+                    .text(SpanName.conversation, session.id.rawValue),
+                    .name(SpanName.requestModel, job.context.route.model.reference.id),
+                    .name(SpanName.run, run.id.rawValue),
+                    .text(SpanName.user, "\(session.owner.tenantID)/\(session.owner.userID)"),
+                ])
             }
             await work(job)
             guard span.isRecording else { return }
             let state = run.record.run
-            var attributes = span.attributes
-            attributes["tau.run.status"] = state.status.rawValue
-            attributes[SpanName.inputTokens] = state.usage.input + state.usage.cacheRead + state.usage.cacheWrite
-            attributes[SpanName.outputTokens] = state.usage.output
+            span.add([
+                .name("tau.run.status", state.status.rawValue),
+                .integer(SpanName.inputTokens, state.usage.input + state.usage.cacheRead + state.usage.cacheWrite),
+                .integer(SpanName.outputTokens, state.usage.output),
+            ])
             if let failure = state.failure {
-                attributes[SpanName.errorType] = failure.code
+                span.add([.name(SpanName.errorType, failure.code)])
                 span.setStatus(SpanStatus(code: .error, message: failure.message))
             }
-            span.attributes = attributes
         }
     }
 

@@ -126,23 +126,24 @@ struct ToolBatch {
     }
 
     private func describe(_ span: any Span, _ ready: Ready, _ result: Result<ToolOutput, ToolFailure>) {
-        var attributes = span.attributes
-        attributes[SpanName.operation] = "execute_tool"
-        attributes[SpanName.toolName] = ready.call.name
-        attributes[SpanName.toolCallID] = ready.call.id
-        attributes["tool.name"] = ready.call.name
-        attributes["tool.params"] = Self.shown(ready.arguments)
+        var attributes: [TraceAttribute] = [
+            .name(SpanName.operation, "execute_tool"), .name(SpanName.toolName, ready.call.name),
+            .text(SpanName.toolCallID, ready.call.id), .name("tool.name", ready.call.name),
+            .text("tool.params", Self.shown(ready.arguments)), .name("tool.status", Self.status(result)),
+        ]
         switch result {
         case .success(let output):
-            attributes["tool.result.length"] = output.content.reduce(0) { $0 + ($1.text?.utf8.count ?? 0) }
+            let length = output.content.reduce(0) { $0 + ($1.text?.utf8.count ?? 0) }
+            attributes.append(.integer("tool.result.length", length))
         case .failure(let failure):
-            attributes["tool.result.length"] = failure.message.utf8.count
-            attributes[SpanName.errorType] = failure.code.rawValue
+            attributes += [
+                .integer("tool.result.length", failure.message.utf8.count),
+                .name(SpanName.errorType, failure.code.rawValue),
+            ]
             span.recordError(failure)
             span.setStatus(SpanStatus(code: .error, message: failure.code.rawValue))
         }
-        attributes["tool.status"] = Self.status(result)
-        span.attributes = attributes
+        span.add(attributes)
     }
 
     private func measured(_ ready: Ready) async -> Result<ToolOutput, ToolFailure> {

@@ -204,7 +204,7 @@ public final class LiveSession: Sendable {
         let start = ContinuousClock.now
         do throws(StoreError) {
             try await traced("store.append") { span throws(StoreError) in
-                if span.isRecording { span.attributes["tau.entries"] = entries.count }
+                if span.isRecording { span.add([.integer("tau.entries", entries.count)]) }
                 try await store.append(entries, to: id, after: tail, runs: runs)
             }
             Measurements.appendDuration.observe(since: start)

@@ -1,10 +1,10 @@
 package import ServiceContextModule
 internal import Synchronization
-internal import TauCore
+package import TauCore
 package import Tracing
 
 /// A span at work. One that is not sampled keeps nothing.
-package final class RecordedSpan: Span {
+package final class RecordedSpan: AttributeKeeping {
     package let context: ServiceContext
     package let isRecording: Bool
     private let state: Mutex<FinishedSpan>
@@ -34,8 +34,19 @@ package final class RecordedSpan: Span {
     }
 
     package var attributes: SpanAttributes {
-        get { state.withLock { $0.attributes } }
-        set { change { $0.attributes = newValue } }
+        get { state.withLock { $0.allAttributes } }
+        set {
+            change { span in
+                span.kept = []
+                span.attributes = newValue
+            }
+        }
+    }
+
+    package func keep(_ attributes: [TraceAttribute]) {
+        change { span in
+            if span.kept.isEmpty { span.kept = attributes } else { span.kept += attributes }
+        }
     }
 
     package func setStatus(_ status: SpanStatus) { change { $0.status = status } }
@@ -84,9 +95,17 @@ struct FinishedSpan: Sendable {
     /// Nanoseconds since 1970.
     var start: UInt64
     var end: UInt64 = 0
+    var kept: [TraceAttribute] = []
+    /// Those beside them.
     var attributes: SpanAttributes = [:]
     var events: [SpanEvent] = []
     var droppedEvents = 0
     var links: [TraceIdentity] = []
     var status: SpanStatus?
+
+    fileprivate var allAttributes: SpanAttributes {
+        var all = attributes
+        all.add(kept)
+        return all
+    }
 }

@@ -98,6 +98,15 @@ private enum AttributeValue {
         default: self = .string("")
         }
     }
+
+    init(_ value: TraceAttribute.Value) {
+        switch value {
+        case .name(let name): self = .string(name)
+        case .names(let names): self = .array(names.map { .string($0) })
+        case .text(let text): self = .string(Redaction.redacted(text))
+        case .integer(let number): self = .integer(Int64(number))
+        }
+    }
 }
 
 // MARK: Protobuf
@@ -112,6 +121,7 @@ extension ProtobufWriter {
         varint(6, UInt64(span.kindNumber))
         fixed64(7, span.start)
         fixed64(8, span.end)
+        for kept in span.kept { attribute(9, kept.name, AttributeValue(kept.value)) }
         span.attributes.forEach { attribute(9, $0, AttributeValue($1)) }
         for event in span.events {
             message(11) { writer in
@@ -171,7 +181,9 @@ extension JSONWriter {
             writer.member("kind", span.kindNumber)
             writer.member("startTimeUnixNano", "\(span.start)")
             writer.member("endTimeUnixNano", "\(span.end)")
-            writer.attributes(span.attributes.sorted.map { ($0.0, AttributeValue($0.1)) })
+            writer.attributes(
+                span.kept.map { ($0.name, AttributeValue($0.value)) }
+                    + span.attributes.sorted.map { ($0.0, AttributeValue($0.1)) })
             writer.key("events")
             writer.array { writer in
                 for event in span.events {
