@@ -3,6 +3,8 @@
 struct ProtobufWriter {
     private(set) var bytes: [UInt8] = []
 
+    init(capacity: Int = 0) { bytes.reserveCapacity(capacity) }
+
     mutating func varint(_ field: Int, _ value: UInt64) {
         guard value != 0 else { return }
         raw(UInt64(field << 3))

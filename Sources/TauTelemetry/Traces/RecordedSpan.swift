@@ -7,7 +7,7 @@ package import Tracing
 package final class RecordedSpan: AttributeKeeping {
     package let context: ServiceContext
     package let isRecording: Bool
-    private let state: Mutex<FinishedSpan>
+    private let state: Mutex<SpanRecord>
     private let queue: SpanQueue
     private let isEnded = Atomic(false)
 
@@ -21,10 +21,10 @@ package final class RecordedSpan: AttributeKeeping {
         self.context = context
         self.queue = queue
         isRecording = identity.isSampled
-        state = Mutex(FinishedSpan(identity: identity, parentID: parentID, name: name, kind: kind, start: start))
+        state = Mutex(SpanRecord(identity: identity, parentID: parentID, name: name, kind: kind, start: start))
     }
 
-    private func change(_ body: (inout FinishedSpan) -> Void) {
+    private func change(_ body: (inout SpanRecord) -> Void) {
         if isRecording { state.withLock { body(&$0) } }
     }
 
@@ -78,16 +78,16 @@ package final class RecordedSpan: AttributeKeeping {
             return
         }
         let end = instant().nanosecondsSinceEpoch
-        queue.add(
-            state.withLock { span in
-                span.end = end
-                return span
-            })
+        change { $0.end = end }
+        queue.add(self)
     }
+
+    /// Reads what is told of it.
+    func read(_ body: (borrowing SpanRecord) -> Void) { state.withLock { body($0) } }
 }
 
 /// What is told of a span.
-struct FinishedSpan: Sendable {
+struct SpanRecord: Sendable {
     var identity: TraceIdentity
     var parentID: UInt64?
     var name: String

@@ -4,7 +4,7 @@ internal import TauCore
 /// Spans that wait to be sent. What finds no room is dropped and counted; nobody waits.
 package final class SpanQueue: Sendable {
     private struct State {
-        var spans: [FinishedSpan] = []
+        var spans: [RecordedSpan] = []
         var isClosed = false
     }
 
@@ -26,7 +26,7 @@ package final class SpanQueue: Sendable {
         (end, ending) = AsyncStream.makeStream()
     }
 
-    func add(_ span: FinishedSpan) {
+    func add(_ span: RecordedSpan) {
         let count = state.withLock { state -> Int? in
             guard state.spans.count < maxSpans, !state.isClosed else { return nil }
             state.spans.append(span)
@@ -37,7 +37,7 @@ package final class SpanQueue: Sendable {
     }
 
     /// The next batch, oldest first.
-    func take() -> [FinishedSpan] {
+    func take() -> [RecordedSpan] {
         state.withLock { state in
             let batch = Array(state.spans.prefix(batchSize))
             state.spans.removeFirst(batch.count)

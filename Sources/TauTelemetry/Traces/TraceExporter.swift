@@ -88,7 +88,7 @@ package final class TraceExporter: Sendable {
         }
     }
 
-    private func send(_ spans: [FinishedSpan], tries: Int) async {
+    private func send(_ spans: [RecordedSpan], tries: Int) async {
         let message = TraceMessage(resource: settings.resource, spans: spans)
         var body = settings.encoding == .json ? message.json : message.protobuf
         if settings.isCompressed { body = Gzip.compressed(body) }

@@ -6,19 +6,20 @@ internal import Tracing
 struct TraceMessage {
     /// What all spans have in common: the service and where it runs.
     var resource: [(String, String)]
-    var spans: [FinishedSpan]
+    var spans: [RecordedSpan]
 
     private static let scope = "tau"
+    private static let usualSpanBytes = 512
 
     var protobuf: [UInt8] {
-        var writer = ProtobufWriter()
+        var writer = ProtobufWriter(capacity: spans.count * Self.usualSpanBytes)
         writer.message(1) { writer in
             writer.message(1) { writer in
                 for (name, value) in resource { writer.attribute(1, name, .string(value)) }
             }
             writer.message(2) { writer in
                 writer.message(1) { $0.string(1, Self.scope) }
-                for span in spans { writer.message(2) { $0.span(span) } }
+                for span in spans { span.read { span in writer.message(2) { $0.span(span) } } }
             }
         }
         return writer.bytes
@@ -40,7 +41,7 @@ struct TraceMessage {
                             writer.key("scope")
                             writer.object { $0.member("name", Self.scope) }
                             writer.key("spans")
-                            writer.array { writer in for span in spans { writer.span(span) } }
+                            writer.array { writer in for span in spans { span.read { writer.span($0) } } }
                         }
                     }
                 }
@@ -50,7 +51,7 @@ struct TraceMessage {
     }
 }
 
-extension FinishedSpan {
+extension SpanRecord {
     fileprivate var kindNumber: Int {
         switch kind {
         case .internal: 1
@@ -112,7 +113,7 @@ private enum AttributeValue {
 // MARK: Protobuf
 
 extension ProtobufWriter {
-    fileprivate mutating func span(_ span: FinishedSpan) {
+    fileprivate mutating func span(_ span: SpanRecord) {
         identifier(1, span.identity.high, span.identity.low)
         identifier(2, span.identity.spanID)
         if let state = span.identity.state { string(3, state) }
@@ -168,7 +169,7 @@ extension ProtobufWriter {
 // MARK: JSON
 
 extension JSONWriter {
-    fileprivate mutating func span(_ span: FinishedSpan) {
+    fileprivate mutating func span(_ span: SpanRecord) {
         object { writer in
             writer.member("traceId", span.identity.traceText)
             writer.member("spanId", span.identity.spanText)
