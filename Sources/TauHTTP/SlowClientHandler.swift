@@ -23,7 +23,11 @@ final class SlowClientHandler: ChannelDuplexHandler, RemovableChannelHandler {
     private static let window = TimeAmount.seconds(10)
 
     private let limits: Limits
-    private var deadline: Scheduled<Void>?
+    /// When the client will have been too slow; nil while it is the server's turn.
+    private var deadline: NIODeadline?
+    private var timer: Scheduled<Void>?
+    private var timerTime = NIODeadline.distantFuture
+    private var isBodyAwaited = false
     private var bodyBytes = 0
     /// Requests that are not answered yet: a client may send the next one early.
     private var openRequests = 0
@@ -34,7 +38,7 @@ final class SlowClientHandler: ChannelDuplexHandler, RemovableChannelHandler {
         if context.channel.isActive { arm(.seconds(limits.headSeconds), context) }
     }
 
-    func handlerRemoved(context: ChannelHandlerContext) { disarm() }
+    func handlerRemoved(context: ChannelHandlerContext) { end() }
 
     func channelActive(context: ChannelHandlerContext) {
         arm(.seconds(limits.headSeconds), context)
@@ -42,7 +46,7 @@ final class SlowClientHandler: ChannelDuplexHandler, RemovableChannelHandler {
     }
 
     func channelInactive(context: ChannelHandlerContext) {
-        disarm()
+        end()
         context.fireChannelInactive()
     }
 
@@ -68,27 +72,44 @@ final class SlowClientHandler: ChannelDuplexHandler, RemovableChannelHandler {
         context.write(data, promise: promise)
     }
 
+    /// Looks again and again whether the body goes on.
     private func watchBody(_ context: ChannelHandlerContext) {
         bodyBytes = 0
-        let own = NIOLoopBound(context, eventLoop: context.eventLoop)
-        let handler = NIOLoopBound(self, eventLoop: context.eventLoop)
-        disarm()
-        deadline = context.eventLoop.scheduleTask(in: Self.window) {
-            guard handler.value.bodyBytes >= handler.value.limits.minBodyBytes else {
-                return own.value.close(promise: nil)
-            }
-            handler.value.watchBody(own.value)
-        }
+        isBodyAwaited = true
+        setDeadline(in: Self.window, context)
     }
 
     private func arm(_ time: TimeAmount, _ context: ChannelHandlerContext) {
-        let own = NIOLoopBound(context, eventLoop: context.eventLoop)
-        disarm()
-        deadline = context.eventLoop.scheduleTask(in: time) { own.value.close(promise: nil) }
+        isBodyAwaited = false
+        setDeadline(in: time, context)
     }
 
-    private func disarm() {
-        deadline?.cancel()
-        deadline = nil
+    private func disarm() { deadline = nil }
+
+    private func end() {
+        disarm()
+        timer?.cancel()
+        timer = nil
+    }
+
+    /// A timer that is earlier stays: it looks when it is really due. So a request makes none in most cases.
+    private func setDeadline(in time: TimeAmount, _ context: ChannelHandlerContext) {
+        let deadline = NIODeadline.now() + time
+        self.deadline = deadline
+        guard timer == nil || deadline < timerTime else { return }
+        timer?.cancel()
+        timerTime = deadline
+        let own = NIOLoopBound(context, eventLoop: context.eventLoop)
+        let handler = NIOLoopBound(self, eventLoop: context.eventLoop)
+        timer = context.eventLoop.scheduleTask(deadline: deadline) { handler.value.look(own.value) }
+    }
+
+    private func look(_ context: ChannelHandlerContext) {
+        timer = nil
+        guard let deadline else { return }
+        let rest = deadline - NIODeadline.now()
+        guard rest <= .zero else { return setDeadline(in: rest, context) }
+        guard isBodyAwaited, bodyBytes >= limits.minBodyBytes else { return context.close(promise: nil) }
+        watchBody(context)
     }
 }

@@ -176,10 +176,12 @@ extension AgentRuntime {
     ) async throws(RuntimeError) -> HoldRequest? {
         let payer = Payer(owner: session.owner, keyID: request.keyID, sessionID: session.id)
         return try await requireBudget(for: payer, model, messageTime: prompt.timestamp) {
-            let branch = request.parentID == nil ? session.context() : session.read { $0.context(of: request.parentID) }
+            let branch =
+                request.parentID.map { parent in Conversation(session.read { $0.context(of: parent) }) }
+                ?? session.conversation().conversation
             return TokenEstimate.bound(
-                of: branch, for: model.reference, defaultSystemPrompt: defaultSystemPrompt, tools: tools)
-                + TokenEstimate.bound(of: request.content)
+                of: branch.messages, systemPrompt: branch.systemPrompt ?? defaultSystemPrompt, tools: tools,
+                for: model.reference) + TokenEstimate.bound(of: request.content)
         }
     }
 

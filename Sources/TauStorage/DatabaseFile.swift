@@ -78,18 +78,34 @@ final class DatabaseFile: Sendable {
         }
     }
 
+    /// Seconds for which another process may use the file.
+    private static let patienceSeconds = 10.0
+    private static let pauseMicroseconds: UInt32 = 5000
+
+    /// SQLite does not wait for another process that opens a new file in the same moment.
+    private func connect(_ configuration: Configuration) throws -> DatabaseQueue {
+        let end = monotonicMilliseconds() + Int(Self.patienceSeconds * 1000)
+        while true {
+            do {
+                return try DatabaseQueue(path: path, configuration: configuration)
+            } catch let error as DatabaseError where error.resultCode == .SQLITE_BUSY && monotonicMilliseconds() < end {
+                usleep(Self.pauseMicroseconds)
+            }
+        }
+    }
+
     private func open() throws -> DatabaseQueue {
         // SQLite gives its other files the mode that this one has.
         let file = Glibc.open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0o600)
         guard file >= 0, fchmod(file, 0o600) == 0 else { throw StoreError.system("open of \(name)") }
         Glibc.close(file)
         var configuration = Configuration()
-        configuration.busyMode = .timeout(10)
+        configuration.busyMode = .timeout(Self.patienceSeconds)
         configuration.journalMode = .wal
         configuration.prepareDatabase { db in
             try db.execute(sql: "PRAGMA cache_size = -256; PRAGMA journal_size_limit = 4194304")
         }
-        let queue = try DatabaseQueue(path: path, configuration: configuration)
+        let queue = try connect(configuration)
         try queue.writeWithoutTransaction { db in try db.execute(sql: "PRAGMA synchronous = FULL") }
         try queue.write { db in
             let found = try Int.fetchOne(db, sql: "PRAGMA user_version") ?? 0

@@ -2,37 +2,43 @@ import TauCore
 import TauTestKit
 import Testing
 
-/// The bound of a prompt, before there is a request and from the request.
+/// The bound of a prompt's tokens.
 @Suite struct TokenBoundTests {
     private static let tools = [
         ToolDefinition(name: "read", description: "Reads a file.", parameters: ["type": "object"])
     ]
 
-    private func bounds(_ context: ModelContext, _ model: ModelReference) -> (early: Int, late: Int) {
+    private func bound(_ context: ModelContext, _ model: ModelReference) -> Int {
         let conversation = Conversation(context)
-        let description = ModelDescription(
-            reference: model, name: "x", api: "x", contextWindow: 1000, maxOutputTokens: 100, prices: nil)
-        let request = ModelRequest(
-            model: description, systemPrompt: conversation.systemPrompt ?? "Be brief.", messages: conversation.messages,
-            tools: Self.tools, sessionID: SessionID(unchecked: "s"))
-        let early = TokenEstimate.bound(
-            of: context, for: model, defaultSystemPrompt: "Be brief.", tools: Self.tools)
-        return (early, TokenEstimate.bound(of: request))
+        return TokenEstimate.bound(
+            of: conversation.messages, systemPrompt: conversation.systemPrompt ?? "Be brief.", tools: Self.tools,
+            for: model)
     }
 
     @Test(arguments: ["large-session", "before-compaction"])
-    func `at every tenth entry of a real session it is hardly more than the request's`(_ name: String) throws {
+    func `at every tenth entry of a real session it is what was counted and more, and not more than its bytes`(
+        _ name: String
+    ) throws {
         let tree = SessionTree(try SessionFile(parsing: try SharedData.bytes("pi/\(name).jsonl")))
-        var models: Set<ModelReference> = [ModelReference(provider: "p", id: "unknown")]
-        if let model = tree.summary.model { models.insert(model) }
+        let model = try #require(tree.summary.model)
         var counted = 0
         for place in stride(from: 0, to: min(tree.entries.count, 400), by: 10) {
             let context = tree.context(of: tree.entries[place].id)
-            for model in models {
-                let (early, late) = bounds(context, model)
-                #expect(early >= late && early <= late + late / 10 + 100, "entry \(place): \(early), \(late)")
-                if model.id != "unknown", early == late { counted += 1 }
+            let bytes = context.messages.reduce(0) { $0 + $1.json.count + 24 }
+            let images = context.messages.count {
+                String(decoding: $0.json, as: UTF8.self).contains(#""type":"image""#)
             }
+            let unknown = bound(context, ModelReference(provider: "p", id: "unknown"))
+            #expect(unknown > 0 && unknown <= (bytes + 4800 * images + 500) / 3, "entry \(place): \(unknown)")
+            let answers = context.messages.compactMap { try? JSONValue(parsing: $0.json) }.filter {
+                $0["role"] == "assistant" && $0["model"]?.string == model.id && $0["stopReason"] != "error"
+                    && $0["stopReason"] != "aborted"
+            }
+            let usage = answers.last?["usage"]
+            let last = ["input", "output", "cacheRead", "cacheWrite"].reduce(0) { $0 + (usage?[$1]?.integer ?? 0) }
+            guard last > 0 else { continue }
+            counted += 1
+            #expect(bound(context, model) >= last, "entry \(place)")
         }
         #expect(counted > 0)
     }
@@ -53,10 +59,8 @@ import Testing
         ]
         let tree = SessionTree(try SessionFile(parsing: Array((lines.joined(separator: "\n") + "\n").utf8)))
         let context = tree.context(of: tree.leafID)
-        let own = bounds(context, ModelReference(provider: "p", id: "m"))
         // 24 bytes of frame and 6 of text.
-        #expect(own.early == 510 && own.late == 510)
-        let other = bounds(context, ModelReference(provider: "p", id: "other"))
-        #expect(other.early > 1000 && other.early == other.late)
+        #expect(bound(context, ModelReference(provider: "p", id: "m")) == 510)
+        #expect(bound(context, ModelReference(provider: "p", id: "other")) > 1000)
     }
 }

@@ -16,6 +16,20 @@ import Testing
         for store in stores { try await store.close() }
     }
 
+    @Test func `several that open a new file in the same moment all get it`() async throws {
+        for _ in 0..<20 {
+            let directory = try StoreDirectory()
+            let stores = (0..<8).map { _ in
+                AccountDatabase(path: directory.accountsPath, threads: BlockingThreads(count: 1))
+            }
+            try await withThrowingTaskGroup(of: Void.self) { group in
+                for store in stores { group.addTask { _ = try await store.keys(of: nil, after: nil, limit: 1) } }
+                try await group.waitForAll()
+            }
+            for store in stores { try await store.close() }
+        }
+    }
+
     @Test(arguments: AccountStoreContract.promises.indices)
     func `a database keeps the promises of an account store`(_ index: Int) async throws {
         let database = try await TestDatabase()

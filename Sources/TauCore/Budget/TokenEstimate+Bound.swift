@@ -1,37 +1,21 @@
 extension TokenEstimate {
     /// Tokens that a prompt will hardly exceed: what the same model counted last, and a token for three bytes of everything else.
     public static func bound(of request: ModelRequest) -> Int {
-        var bytes = 0
-        for message in request.messages.reversed() {
-            if let counted = countedTokens(message, by: request.model.reference) {
-                return counted + tokens(ofBytes: bytes)
-            }
-            bytes += byteCount(of: message)
-        }
-        bytes += request.systemPrompt?.utf8.count ?? 0
-        for tool in request.tools { bytes += byteCount(of: tool) }
-        return tokens(ofBytes: bytes)
+        bound(
+            of: request.messages, systemPrompt: request.systemPrompt, tools: request.tools, for: request.model.reference
+        )
     }
 
-    /// The same for a context that is not a request yet; of its messages only those are read that the model has not counted.
+    /// The same for what is not a request yet.
     public static func bound(
-        of context: ModelContext, for model: ModelReference, defaultSystemPrompt: String?, tools: [ToolDefinition]
+        of messages: [Message], systemPrompt: String?, tools: [ToolDefinition], for model: ModelReference
     ) -> Int {
         var bytes = 0
-        var hasSystemPrompt = false
-        for item in context.messages.reversed() {
-            guard let json = try? JSONValue(parsing: item.json) else { continue }
-            let isAsItStands = item.role == .user || item.role == .assistant || item.role == .toolResult
-            guard isAsItStands, let message = Message(json: json) else {
-                // What becomes of it has hardly more text than it has itself.
-                bytes += bytesOfFrame + item.json.count
-                hasSystemPrompt = hasSystemPrompt || item.role == .system
-                continue
-            }
+        for message in messages.reversed() {
             if let counted = countedTokens(message, by: model) { return counted + tokens(ofBytes: bytes) }
             bytes += byteCount(of: message)
         }
-        if !hasSystemPrompt { bytes += defaultSystemPrompt?.utf8.count ?? 0 }
+        bytes += systemPrompt?.utf8.count ?? 0
         for tool in tools { bytes += byteCount(of: tool) }
         return tokens(ofBytes: bytes)
     }

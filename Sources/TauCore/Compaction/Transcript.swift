@@ -25,19 +25,19 @@ public struct Transcript: Sendable {
         var piece: [String] = []
         var size = 0
         for part in parts.flatMap({ Self.slices(of: $0, budget) }) {
-            if size + part.utf16.count > budget, !piece.isEmpty {
+            if size + part.utf16Length > budget, !piece.isEmpty {
                 pieces.append(Transcript(parts: piece))
                 piece = []
                 size = 0
             }
             piece.append(part)
-            size += part.utf16.count
+            size += part.utf16Length
         }
         return piece.isEmpty ? pieces : pieces + [Transcript(parts: piece)]
     }
 
     private static func slices(of part: String, _ budget: Int) -> [String] {
-        guard part.utf16.count > budget else { return [part] }
+        guard part.utf16Length > budget else { return [part] }
         var slices: [String] = []
         var slice = String.UnicodeScalarView()
         var size = 0

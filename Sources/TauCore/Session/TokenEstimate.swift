@@ -37,17 +37,17 @@ public enum TokenEstimate {
     }
 
     private static func characters(of role: MessageRole, _ json: JSONValue) -> Int {
-        func length(_ value: JSONValue?) -> Int { value?.string?.utf16.count ?? 0 }
+        func length(_ value: JSONValue?) -> Int { value?.string?.utf16Length ?? 0 }
         switch role {
         case .bashExecution: return length(json["command"]) + length(json["output"])
         case .branchSummary, .compactionSummary: return length(json["summary"])
         case .system, .user, .assistant, .toolResult, .custom, .other:
-            if let text = json["content"]?.string { return text.utf16.count }
+            if let text = json["content"]?.string { return text.utf16Length }
             return (json["content"]?.array ?? []).reduce(0) { sum, block in
                 switch block["type"]?.string {
                 case "text": sum + length(block["text"])
                 case "thinking": sum + length(block["thinking"])
-                case "toolCall": sum + length(block["name"]) + (block["arguments"]?.text.utf16.count ?? 0)
+                case "toolCall": sum + length(block["name"]) + (block["arguments"]?.text.utf16Length ?? 0)
                 case "image": sum + (role == .user ? 0 : charactersOfImage)
                 default: sum
                 }

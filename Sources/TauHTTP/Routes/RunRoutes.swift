@@ -59,7 +59,9 @@ struct RunRoutes: Sendable {
     }
 
     private func wantsEvents(_ request: Request) -> Bool {
-        request.headers[values: .accept].contains { $0.lowercased().contains("text/event-stream") }
+        request.headers[values: .accept].contains {
+            $0 == "text/event-stream" || $0.lowercased().contains("text/event-stream")
+        }
     }
 
     func list(_ request: Request, _ context: EdgeContext) async throws -> Response {

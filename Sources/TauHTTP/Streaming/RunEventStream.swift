@@ -56,13 +56,14 @@ struct RunEventStream {
             case .end: return
             case .silence: try await writer.write(ByteBuffer(bytes: EventStreamWriter.comment("ping")))
             case .records(let records):
-                var buffer = ByteBuffer()
+                var bytes: [UInt8] = []
+                bytes.reserveCapacity(records.reduce(0) { $0 + $1.data.count + 64 })
                 for record in records {
-                    buffer.writeBytes(
-                        EventStreamWriter.event(id: String(record.number), type: record.type, data: record.data))
+                    EventStreamWriter.append(
+                        id: String(record.number), type: record.type, data: record.data, to: &bytes)
                     number = record.number
                 }
-                try await writer.write(buffer)
+                try await writer.write(ByteBuffer(bytes: bytes))
                 isLate = false
             }
         }

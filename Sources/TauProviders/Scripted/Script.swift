@@ -125,23 +125,16 @@ struct ConversationState {
     private(set) var results: [ToolResultMessage] = []
 
     init(_ messages: [Message]) {
-        var lastUser: UserMessage?
-        for message in messages {
-            switch message {
-            case .user(let user):
-                lastUser = user
-                turn = 0
-                results = []
-            case .assistant:
-                turn += 1
-                answerCount += 1
-                results = []
-            case .toolResult(let result): results.append(result)
-            case .system: continue
-            }
+        let isAnswer = { (message: Message) in if case .assistant = message { true } else { false } }
+        let isUser = { (message: Message) in if case .user = message { true } else { false } }
+        answerCount = messages.count(where: isAnswer)
+        let lastUser = messages.lastIndex(where: isUser)
+        turn = messages[(lastUser ?? 0)...].count(where: isAnswer)
+        let last = messages.lastIndex { isAnswer($0) || isUser($0) } ?? -1
+        for case .toolResult(let result) in messages[(last + 1)...] { results.append(result) }
+        if let lastUser, case .user(let message) = messages[lastUser] {
+            lastUserText = message.content.joinedText
+            lastUserTime = message.timestamp
         }
-        guard let lastUser else { return }
-        lastUserText = lastUser.content.joinedText
-        lastUserTime = lastUser.timestamp
     }
 }

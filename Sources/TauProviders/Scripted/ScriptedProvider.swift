@@ -92,7 +92,7 @@ package struct ScriptedProvider: ModelProvider {
     }
 
     private static func estimate(_ request: ModelRequest, _ reply: Script.Reply) -> Usage {
-        let input = (request.systemPrompt?.utf16.count ?? 0) + request.messages.reduce(0) { $0 + $1.utf16Count }
+        let input = (request.systemPrompt?.utf16Length ?? 0) + request.messages.reduce(0) { $0 + $1.utf16Count }
         let output = reply.content.reduce(0) { $0 + $1.utf16Count }
         return Usage(input: (input + 3) / 4, output: (output + 3) / 4)
     }
@@ -138,8 +138,8 @@ extension String {
 extension Script.Block {
     fileprivate var utf16Count: Int {
         switch self {
-        case .text(let text), .thinking(let text, _): text.utf16.count
-        case .toolCall(_, let name, let arguments): name.utf16.count + arguments.utf16.count
+        case .text(let text), .thinking(let text, _): text.utf16Length
+        case .toolCall(_, let name, let arguments): name.utf16Length + arguments.utf16Length
         }
     }
 }
@@ -147,7 +147,7 @@ extension Script.Block {
 extension Message {
     fileprivate var utf16Count: Int {
         switch self {
-        case .system(let message): message.text.utf16.count
+        case .system(let message): message.text.utf16Length
         case .user(let message): message.content.utf16Count
         case .assistant(let message): message.content.utf16Count
         case .toolResult(let message): message.content.utf16Count
@@ -159,9 +159,9 @@ extension [ContentBlock] {
     fileprivate var utf16Count: Int {
         reduce(0) { sum, block in
             switch block {
-            case .text(let text): sum + text.text.utf16.count
-            case .thinking(let thinking): sum + thinking.thinking.utf16.count
-            case .toolCall(let call): sum + call.name.utf16.count + JSONValue.object(call.arguments).text.utf16.count
+            case .text(let text): sum + text.text.utf16Length
+            case .thinking(let thinking): sum + thinking.thinking.utf16Length
+            case .toolCall(let call): sum + call.name.utf16Length + JSONValue.object(call.arguments).text.utf16Length
             case .image: sum
             }
         }

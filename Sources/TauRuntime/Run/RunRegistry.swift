@@ -38,14 +38,16 @@ final class RunRegistry: Sendable {
     }
 
     func finish(_ run: ActiveRun) {
-        state.withLock { state in
+        // What is forgotten goes once the lock is open again: its events are many small things.
+        _ = state.withLock { state -> ActiveRun? in
             state.activeCount -= 1
             if let owner = state.owners.removeValue(forKey: run.id) {
                 let left = state.activeCounts[owner, default: 1] - 1
                 state.activeCounts[owner] = left > 0 ? left : nil
             }
             state.finished.append(run.id)
-            if state.finished.count > limits.retainedRuns { state.runs[state.finished.removeFirst()] = nil }
+            guard state.finished.count > limits.retainedRuns else { return nil }
+            return state.runs.removeValue(forKey: state.finished.removeFirst())
         }
     }
 
