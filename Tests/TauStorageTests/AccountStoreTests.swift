@@ -1,3 +1,4 @@
+import Foundation
 import TauCore
 import TauSystem
 import TauTestKit
@@ -16,17 +17,44 @@ import Testing
         for store in stores { try await store.close() }
     }
 
-    @Test func `several that open a new file in the same moment all get it`() async throws {
-        for _ in 0..<20 {
+    /// Begins to write into a new file and goes on when it is told to.
+    private static let otherProcess = """
+        import sqlite3, sys
+        file = sqlite3.connect(sys.argv[1], isolation_level=None)
+        file.execute("BEGIN IMMEDIATE")
+        print("writing", flush=True)
+        sys.stdin.readline()
+        file.execute("COMMIT")
+        """
+
+    @Test func `a new file that another process begins to write is waited for`() async throws {
+        for _ in 0..<10 {
             let directory = try StoreDirectory()
-            let stores = (0..<8).map { _ in
-                AccountDatabase(path: directory.accountsPath, threads: BlockingThreads(count: 1))
-            }
-            try await withThrowingTaskGroup(of: Void.self) { group in
-                for store in stores { group.addTask { _ = try await store.keys(of: nil, after: nil, limit: 1) } }
-                try await group.waitForAll()
-            }
-            for store in stores { try await store.close() }
+            let other = Process()
+            other.executableURL = URL(fileURLWithPath: "/usr/bin/python3")
+            other.arguments = ["-c", Self.otherProcess, directory.accountsPath]
+            let (input, output) = (Foundation.Pipe(), Foundation.Pipe())
+            (other.standardInput, other.standardOutput) = (input, output)
+            try other.run()
+            #expect(!output.fileHandleForReading.availableData.isEmpty)
+            let accounts = AccountDatabase(path: directory.accountsPath, threads: BlockingThreads(count: 1))
+            async let keys = accounts.keys(of: nil, after: nil, limit: 1)
+            // The file is open here, too; a moment later it is found to be in use.
+            let deadline = ContinuousClock.now + .seconds(10)
+            while !Self.hasOpen(directory.accountsPath), ContinuousClock.now < deadline { await Task.yield() }
+            for _ in 0..<1000 { await Task.yield() }
+            try input.fileHandleForWriting.write(contentsOf: Data("go on\n".utf8))
+            #expect(try await keys.isEmpty)
+            other.waitUntilExit()
+            try await accounts.close()
+        }
+    }
+
+    private static func hasOpen(_ path: String) -> Bool {
+        let files = "/proc/self/fd"
+        let name = "/" + (path.split(separator: "/").last ?? "")
+        return ((try? FileManager.default.contentsOfDirectory(atPath: files)) ?? []).contains {
+            (try? FileManager.default.destinationOfSymbolicLink(atPath: "\(files)/\($0)"))?.hasSuffix(name) == true
         }
     }
 
