@@ -100,20 +100,20 @@ extension AgentRuntime {
                 .badRequest, "parentId names no entry of this session.",
                 details: [.init(path: "parentId", message: "no such entry")])
         }
-        let (leaf, settings, dangling) = session.read { tree in
+        // The context of the session's own leaf is kept, and needed for the first model call anyway.
+        let branch =
+            request.parentID.map { parent in session.read { $0.context(of: parent) } } ?? session.context()
+        let (leaf, dangling) = session.read { tree in
             let leaf = request.parentID ?? tree.leafID
-            return (leaf, tree.settings(of: leaf), tree.danglingCalls(of: leaf))
+            return (leaf, tree.danglingCalls(of: leaf))
         }
+        let settings = branch.settings
         let definitions = offeredTools(settings)
-        let selection = try chooseModel(request.model, settings, prompt) {
-            // The context of the session's own leaf is kept, and needed for the first model call anyway.
-            TokenEstimate.tokens(
-                of: request.parentID == nil ? session.context() : session.read { $0.context(of: leaf) })
-        }
+        let selection = try chooseModel(request.model, settings, prompt) { TokenEstimate.tokens(of: branch) }
         let maxCost = [request.maxCost, limits.maxCost].compactMap(\.self).min()
         let early = budgets.map { EarlyHold(ledger: $0.ledger) }
         let route = try route(selection, for: session, keyID: request.keyID, hasBudget: maxCost != nil, early: early)
-        let hold = try await requireBudget(for: request, prompt, in: session, selection.model, definitions)
+        let hold = try await requireBudget(for: request, prompt, branch, in: session, selection.model, definitions)
         let model = selection.model.reference
         let level = request.thinkingLevel ?? ThinkingLevel(rawValue: settings.thinkingLevel) ?? .off
 
@@ -171,14 +171,12 @@ extension AgentRuntime {
     }
 
     private func requireBudget(
-        for request: RunRequest, _ prompt: UserMessage, in session: LiveSession, _ model: ModelDescription,
-        _ tools: [ToolDefinition]
+        for request: RunRequest, _ prompt: UserMessage, _ context: ModelContext, in session: LiveSession,
+        _ model: ModelDescription, _ tools: [ToolDefinition]
     ) async throws(RuntimeError) -> HoldRequest? {
         let payer = Payer(owner: session.owner, keyID: request.keyID, sessionID: session.id)
         return try await requireBudget(for: payer, model, messageTime: prompt.timestamp) {
-            let branch =
-                request.parentID.map { parent in Conversation(session.read { $0.context(of: parent) }) }
-                ?? session.conversation().conversation
+            let branch = request.parentID == nil ? session.conversation().conversation : Conversation(context)
             return TokenEstimate.bound(
                 of: branch.messages, systemPrompt: branch.systemPrompt ?? defaultSystemPrompt, tools: tools,
                 for: model.reference) + TokenEstimate.bound(of: request.content)
