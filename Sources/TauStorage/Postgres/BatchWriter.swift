@@ -248,6 +248,9 @@ final class BatchWriter: LedgerCarrier {
                 batch.noteWaiters = state.noteWaiters
                 state.noteWaiters = []
             }
+        } else if state.firstRideAt != nil {
+            // Their appends may be in this batch: the first connection takes them as soon as it can.
+            state.firstRideAt = 0
         }
         var entries = 0
         var bytes = 0
@@ -324,6 +327,8 @@ final class BatchWriter: LedgerCarrier {
                 continue
             }
             ride.tries += 1
+            // What it was to go with is written: now its call waits.
+            if case .hold = ride.operation { ride.isUrgent = true }
             // Where all accounts were free there is no room, which another try does not change.
             let isTriedAgain = answer.map { $0.lacks(ride.operation) && ride.tries < maxTries } ?? false
             if !isTriedAgain || !carry(ride) { ride.end(.left) }
