@@ -59,12 +59,7 @@ enum LedgerBatch {
                 answer.done.insert(try row.text(0))
                 continue
             }
-            var state = BudgetState()
-            state.usedTokens = Int(try row.integer(1))
-            state.heldTokens = Int(try row.integer(2))
-            state.usedNanoDollars = Int(try row.integer(3))
-            state.heldNanoDollars = Int(try row.integer(4))
-            answer.accounts[try row.text(0)] = state
+            answer.accounts[try row.text(0)] = try BudgetState(row)
         }
         return answer
     }

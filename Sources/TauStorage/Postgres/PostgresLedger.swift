@@ -89,12 +89,7 @@ struct PostgresLedger: LedgerBackend {
     private static func states(_ result: PostgresResult) throws(PostgresError) -> [String: BudgetState] {
         var states: [String: BudgetState] = [:]
         for row in result.rows {
-            var state = BudgetState()
-            state.usedTokens = Int(try row.integer(1))
-            state.heldTokens = Int(try row.integer(2))
-            state.usedNanoDollars = Int(try row.integer(3))
-            state.heldNanoDollars = Int(try row.integer(4))
-            states[try row.text(0)] = state
+            states[try row.text(0)] = try BudgetState(row)
         }
         return states
     }
@@ -205,5 +200,16 @@ struct PostgresLedger: LedgerBackend {
             }
             return groups
         }
+    }
+}
+
+extension BudgetState {
+    /// Of a row of an account's name and its four amounts.
+    init(_ row: PostgresRow) throws(PostgresError) {
+        self.init()
+        usedTokens = Int(try row.integer(1))
+        heldTokens = Int(try row.integer(2))
+        usedNanoDollars = Int(try row.integer(3))
+        heldNanoDollars = Int(try row.integer(4))
     }
 }
